@@ -45,7 +45,7 @@ set(SLUICE_LAYERS_engine core kernels backend comm model_spec checkpoint model t
 # The folder an include starts with -> the layer it belongs to. model/ holds two layers.
 function(sluice_layer_of_include path out)
   string(REGEX MATCH "^[a-z_]+" folder "${path}")
-  set(layer ${folder})
+  set(layer ${folder})  # kernels/ stands at the top level
   if(path MATCHES "^model/(config|catalog|shard)\\.hpp$")
     set(layer model_spec)
   endif()

@@ -1,0 +1,50 @@
+// How an operation finds its implementation: per op, an ordered list; the first that fits runs.
+#pragma once
+
+#include "core/error.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace sluice::kernels {
+
+// Who runs an operation. `Reference` is the slow truth: float32 (double where it helps), plain loops.
+enum class Family : std::uint8_t { Reference, Cpu, Cuda };
+
+// What this machine's processor can do. Levels include the ones before them.
+struct Machine {
+    bool avx2 = false;         // with FMA and F16C
+    bool avx512 = false;       // F, BW, DQ, VL
+    bool avx512_bf16 = false;  // with VBMI
+};
+
+// Asks the processor; SLUICE_ISA=generic|avx2|avx512|avx512_bf16 lowers the answer (for tests and mixed
+// clusters).
+const Machine& this_machine();
+
+struct Execution {
+    int threads = 1;
+};
+
+template <class Args>
+struct Kernel {
+    std::string_view name;  // "reference", "cpu.avx512_bf16", ...
+    Family family;
+    bool (*fits)(const Args&, const Machine&);
+    void (*run)(const Args&, const Execution&);
+};
+
+// The implementations of one operation, best first. Defined in tables/, one file an op.
+template <class Args>
+std::span<const Kernel<Args>> kernels();
+
+template <class Args>
+const Kernel<Args>& choose(Family family, const Args& args, const Machine& machine) {
+    for (const Kernel<Args>& kernel : kernels<Args>()) {
+        if (kernel.family == family && kernel.fits(args, machine)) return kernel;
+    }
+    fail(ExitCode::Internal, "no kernel of family {} takes these arguments", static_cast<int>(family));
+}
+
+}  // namespace sluice::kernels

@@ -1,0 +1,48 @@
+// What a prompt file asks for, before tokenisation.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace sluice {
+
+using Token = std::int32_t;
+
+// How the next token is chosen. Names and defaults are those of the command line.
+struct Sampling {
+    int max_new_tokens = 256;
+    float temperature = 1.0F;  // 0: greedy, ties to the lowest id
+    int top_k = 0;             // 0: off
+    float top_p = 1.0F;        // 1: off
+    float min_p = 0.0F;        // 0: off
+    float repetition_penalty = 1.0F;
+    std::uint64_t seed = 0;
+    std::vector<std::string> stop;
+    bool ignore_eos = false;
+};
+
+struct Message {
+    std::string role;  // "system", "user" or "assistant"
+    std::string content;
+};
+
+// One line of a prompt file.
+struct Request {
+    std::string id;     // as given, or FILE:LINE
+    std::string id_json;  // the id as it stood in the input ("\"a\"" or "17"), for the completion line
+    std::string where;  // FILE:LINE, for messages
+    std::variant<std::string, std::vector<Message>, std::vector<Token>> input;  // prompt, messages or tokens
+    Sampling sampling;
+    std::string meta_json;  // any JSON, carried through; empty: none
+};
+
+// Why a request is answered by an error record. `code` is a word from the list in text/README.md.
+struct RequestError {
+    std::string code;
+    std::string message;
+};
+
+}  // namespace sluice
