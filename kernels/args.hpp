@@ -7,12 +7,16 @@
 #pragma once
 
 #include "core/dtype.hpp"
+#include "core/features.hpp"
 #include "kernels/weight.hpp"
 
 #include <cstdint>
 #include <span>
 
 namespace sluice::kernels {
+
+using sluice::Activation;
+using sluice::RouterSpec;
 
 // Tokens a KV page holds, and the width of the blocks in which softmax is summed.
 inline constexpr int kPageTokens = 64;
@@ -69,10 +73,13 @@ struct ProductArgs {
     std::span<const ProductJob> jobs;
 };
 
-// Rotates pairs of x in place by the angles of each row's position (RoPE, arXiv:2104.09864).
+// Rotates pairs of x by the angles of each row's position (RoPE, arXiv:2104.09864). `out` may be x with its strides.
 struct RopeArgs {
-    float* x = nullptr;  // head h of row r begins at x + r * row_stride + h * head_stride
-    std::int64_t rows = 0, heads = 0, row_stride = 0, head_stride = 0;
+    const float* x = nullptr;  // head h of row r begins at x + r * x_row_stride + h * x_head_stride
+    std::int64_t x_row_stride = 0, x_head_stride = 0;
+    float* out = nullptr;  // likewise
+    std::int64_t out_row_stride = 0, out_head_stride = 0;
+    std::int64_t rows = 0, heads = 0;
     std::int64_t dim = 0;                     // rotated width, even
     bool interleaved = true;                  // pairs (2i, 2i+1); else (i, i + dim/2)
     const std::int32_t* positions = nullptr;  // [rows]
@@ -115,25 +122,12 @@ struct AttentionArgs {
     float* out = nullptr;  // [rows, heads, value_dim], dense
 };
 
-enum class Activation : std::uint8_t { Silu, GeluTanh };
-
 // out[r, i] = activation(x[r, i]) * x[r, width + i]
 struct GateArgs {
     const float* x = nullptr;  // [rows, 2 * width], dense
     std::int64_t rows = 0, width = 0;
     Activation activation = Activation::Silu;
     float* out = nullptr;  // [rows, width], dense
-};
-
-// How a token's experts are chosen and weighted (DeepSeek-V3, arXiv:2412.19437, 2.1.2).
-struct RouterSpec {
-    enum class Score : std::uint8_t { Softmax, Sigmoid };
-    Score score = Score::Softmax;
-    int experts = 0, top_k = 1;
-    int groups = 1, top_groups = 1;  // experts only from the best groups
-    bool renormalize = false;        // weights divided by their sum
-    float scale = 1;
-    bool operator==(const RouterSpec&) const = default;
 };
 
 // Selection is by score + bias, a group counting as the sum of its two best with a bias and as its best
@@ -194,12 +188,12 @@ struct VocabCandidate {
 
 // What one slice of the vocabulary says of one row.
 struct VocabSummary {
-    float plain_max = 0;     // of the raw logits: for log-probabilities
-    double plain_sum = 0;    // sum of exp(l - plain_max)
-    float max = 0;           // of the penalised logits
-    double sum = 0;          // sum of exp((l - max) / temperature)
-    std::int32_t drawn = 0;  // id drawn from this slice alone, with probability exp((l - max) / temperature)
-                             // / sum, by the random number of (draw_key, slice)
+    float plain_max = 0;      // of the raw logits: for log-probabilities
+    double plain_sum = 0;     // sum of exp(l - plain_max)
+    float max = 0;            // of the penalised logits
+    double sum = 0;           // sum of exp((l - max) / temperature)
+    std::int32_t drawn = 0;   // id drawn from this slice alone, with probability exp((l - max) / temperature)
+                              // / sum, by the random number of (draw_key, slice)
     float drawn_logit = 0;    // raw
     std::int32_t finite = 1;  // 0: a logit is NaN or +infinity
 };

@@ -1,0 +1,273 @@
+#include "backend/ops.hpp"
+
+#include "core/error.hpp"
+
+namespace sluice {
+namespace {
+
+void check(const ConstView& view, DType dtype, const Shape& shape, std::string_view what) {
+    expect(view.dtype == dtype && view.shape == shape, "{}: {} {}, expected {} {}", what, name_of(view.dtype),
+           view.shape.text(), name_of(dtype), shape.text());
+}
+
+void check_dense(const ConstView& view, std::string_view what) {
+    expect(view.shape.rank() == 1 || view.row_stride == view.shape[1], "{}: rows must be dense", what);
+}
+
+void check_matrix(const ConstView& view, std::string_view what) {
+    expect(view.dtype == DType::F32 && view.shape.rank() == 2, "{}: {} {}, expected a float32 matrix", what,
+           name_of(view.dtype), view.shape.text());
+}
+
+}  // namespace
+
+Ops::Ops(kernels::Family family, int threads) : family_(family), execution_{threads}, memory_(host_memory()) {
+    expect(threads >= 1, "{} threads", threads);
+}
+
+template <class Args>
+void Ops::run(const Args& args) const {
+    kernels::choose(family_, args, kernels::this_machine()).run(args, execution_);
+}
+
+Packed Ops::pack(const kernels::PackArgs& args) const {
+    Packed packed;
+    kernels::PackArgs filled = args;
+    filled.out = &packed;
+    run(filled);
+    return packed;
+}
+
+void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, View out) const {
+    const std::int64_t rows = ids.shape[0];
+    check(ids, DType::I32, {rows}, "embed ids");
+    check(out, DType::F32, {rows, table.shape[1]}, "embed out");
+    check_dense(table, "embed table");
+    check_dense(out, "embed out");
+    kernels::EmbedArgs args;
+    args.ids = ids.as<std::int32_t>();
+    args.table = table.data;
+    args.table_dtype = table.dtype;
+    args.rows = rows;
+    args.first_id = first_id;
+    args.local_vocab = table.shape[0];
+    args.dim = table.shape[1];
+    args.out = out.as<float>();
+    run(args);
+}
+
+void Ops::rms_norm(ConstView x, ConstView gain, float eps, View out) const {
+    check_matrix(x, "rms_norm x");
+    check(gain, DType::F32, {x.shape[1]}, "rms_norm gain");
+    check(out, DType::F32, x.shape, "rms_norm out");
+    run(kernels::RmsNormArgs{x.as<float>(), x.row_stride, gain.as<float>(), x.shape[0], x.shape[1], eps,
+                             out.as<float>(), out.row_stride});
+}
+
+void Ops::seam(View x, ConstView delta, ConstView next_gain, float eps, View out) const {
+    check_matrix(x, "seam x");
+    check(delta, DType::F32, x.shape, "seam delta");
+    check(out, DType::F32, x.shape, "seam out");
+    check(next_gain, DType::F32, {x.shape[1]}, "seam gain");
+    check_dense(x, "seam x");
+    check_dense(delta, "seam delta");
+    check_dense(out, "seam out");
+    kernels::SeamArgs args;
+    args.x = x.as<float>();
+    args.delta = delta.as<float>();
+    args.next_gain = next_gain.as<float>();
+    args.rows = x.shape[0];
+    args.dim = x.shape[1];
+    args.eps = eps;
+    args.out = out.as<float>();
+    run(args);
+}
+
+void Ops::product(ConstView x, const PackedWeight& weight, View out, std::optional<ConstView> gather) const {
+    check_matrix(x, "product x");
+    const std::int64_t rows = gather ? gather->shape[0] : x.shape[0];
+    expect(x.shape[1] == weight.cols, "product: x {} with a weight of {} columns", x.shape.text(),
+           weight.cols);
+    check(out, DType::F32, {weight.segments * rows, weight.rows}, "product out");
+    const kernels::ProductJob job{
+        &weight, x.as<float>(),   x.row_stride,   gather ? gather->as<std::int32_t>() : nullptr,
+        rows,    out.as<float>(), out.row_stride, rows * out.row_stride};
+    run(kernels::ProductArgs{{&job, 1}});
+}
+
+void Ops::head_product(ConstView x, std::int64_t x_width, std::span<const Packed> heads,
+                       std::int64_t out_width, View out) const {
+    check_matrix(x, "head_product x");
+    check_matrix(out, "head_product out");
+    const auto count = static_cast<std::int64_t>(heads.size());
+    expect(x.shape[0] == out.shape[0] && x.shape[1] >= (count - 1) * x_width + heads[0]->cols &&
+               out.shape[1] >= (count - 1) * out_width + heads[0]->rows,
+           "head_product: x {}, out {}, {} heads", x.shape.text(), out.shape.text(), count);
+    std::vector<kernels::ProductJob> jobs;
+    jobs.reserve(heads.size());
+    for (std::int64_t h = 0; h < count; ++h) {
+        jobs.push_back({heads[static_cast<std::size_t>(h)].get(), x.as<float>() + h * x_width, x.row_stride,
+                        nullptr, x.shape[0], out.as<float>() + h * out_width, out.row_stride, 0});
+    }
+    run(kernels::ProductArgs{jobs});
+}
+
+void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
+                         std::span<const Packed> experts, View out) const {
+    check_matrix(x, "expert_product x");
+    check_matrix(out, "expert_product out");
+    check(offsets, DType::I32, {static_cast<std::int64_t>(experts.size()) + 1}, "expert_product offsets");
+    const auto* offset = offsets.as<std::int32_t>();
+    std::vector<kernels::ProductJob> jobs;
+    for (std::size_t e = 0; e < experts.size(); ++e) {
+        const std::int64_t first = offset[e];
+        const std::int64_t rows = offset[e + 1] - first;
+        if (rows == 0) continue;
+        kernels::ProductJob job;
+        job.weight = experts[e].get();
+        job.x = tokens ? x.as<float>() : x.as<float>() + first * x.row_stride;
+        job.x_stride = x.row_stride;
+        job.gather = tokens ? tokens->as<std::int32_t>() + first : nullptr;
+        job.rows = rows;
+        job.out = out.as<float>() + first * out.row_stride;
+        job.out_stride = out.row_stride;
+        jobs.push_back(job);
+    }
+    run(kernels::ProductArgs{jobs});
+}
+
+void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, ConstView positions,
+               ConstView table, View out) const {
+    check_matrix(x, "rope x");
+    check_matrix(out, "rope out");
+    check(positions, DType::I32, {x.shape[0]}, "rope positions");
+    expect(x.shape[0] == out.shape[0] && x.shape[1] >= (heads.count - 1) * heads.x_width + dim &&
+               out.shape[1] >= (heads.count - 1) * heads.out_width + dim && table.shape[1] == dim,
+           "rope: x {}, out {}, {} heads of {}", x.shape.text(), out.shape.text(), heads.count, dim);
+    kernels::RopeArgs args;
+    args.x = x.as<float>();
+    args.x_row_stride = x.row_stride;
+    args.x_head_stride = heads.x_width;
+    args.out = out.as<float>();
+    args.out_row_stride = out.row_stride;
+    args.out_head_stride = heads.out_width;
+    args.rows = x.shape[0];
+    args.heads = heads.count;
+    args.dim = dim;
+    args.interleaved = interleaved;
+    args.positions = positions.as<std::int32_t>();
+    args.table = table.as<float>();
+    run(args);
+}
+
+void Ops::store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const {
+    check_matrix(x, "store_rows x");
+    check(slots, DType::I32, {x.shape[0]}, "store_rows slots");
+    expect(pages.shape.rank() == 3 && column + x.shape[1] <= pages.shape[2], "store_rows: x {}, pages {}",
+           x.shape.text(), pages.shape.text());
+    kernels::StoreRowsArgs args;
+    args.x = x.as<float>();
+    args.x_stride = x.row_stride;
+    args.rows = x.shape[0];
+    args.width = x.shape[1];
+    args.slots = slots.as<std::int32_t>();
+    args.pages = pages.as<std::byte>() + static_cast<std::size_t>(column) * size_of(pages.dtype);
+    args.page_dtype = pages.dtype;
+    args.page_row_stride = pages.shape[2];
+    run(args);
+}
+
+void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequences, const PagedRows& cache,
+                    const AttentionShape& shape, View out) const {
+    check(q, DType::F32, {q.shape[0], shape.heads * shape.key_dim}, "attention q");
+    check(out, DType::F32, {q.shape[0], shape.heads * shape.value_dim}, "attention out");
+    check_dense(q, "attention q");
+    check_dense(out, "attention out");
+    const ConstView& pages = cache.pages;
+    kernels::AttentionArgs args;
+    args.q = q.as<float>();
+    args.sequences = sequences;
+    args.keys = pages.data;
+    args.values = pages.as<std::byte>() + static_cast<std::size_t>(cache.value_column) * size_of(pages.dtype);
+    args.page_dtype = pages.dtype;
+    args.row_stride = pages.shape[2];
+    args.page_stride = kernels::kPageTokens * args.row_stride;
+    args.key_head_stride = shape.key_dim;
+    args.value_head_stride = shape.value_dim;
+    args.heads = shape.heads;
+    args.kv_heads = shape.kv_heads;
+    args.key_dim = shape.key_dim;
+    args.value_dim = shape.value_dim;
+    args.scale = shape.scale;
+    args.softcap = shape.softcap;
+    args.out = out.as<float>();
+    run(args);
+}
+
+void Ops::gate(ConstView x, Activation activation, View out) const {
+    check_matrix(x, "gate x");
+    check(out, DType::F32, {x.shape[0], x.shape[1] / 2}, "gate out");
+    check_dense(x, "gate x");
+    check_dense(out, "gate out");
+    run(kernels::GateArgs{x.as<float>(), x.shape[0], out.shape[1], activation, out.as<float>()});
+}
+
+void Ops::route(ConstView logits, std::optional<ConstView> bias, const RouterSpec& spec,
+                const Routing& out) const {
+    const std::int64_t rows = logits.shape[0];
+    check(logits, DType::F32, {rows, spec.experts}, "route logits");
+    check(out.expert, DType::I32, {rows, spec.top_k}, "route expert");
+    check(out.weight, DType::F32, {rows, spec.top_k}, "route weight");
+    if (bias) check(*bias, DType::F32, {spec.experts}, "route bias");
+    run(kernels::RouteArgs{logits.as<float>(), bias ? bias->as<float>() : nullptr, spec, rows,
+                           out.expert.as<std::int32_t>(), out.weight.as<float>()});
+}
+
+void Ops::group(const Routing& routing, std::int32_t first, std::int32_t count, const Grouping& out) const {
+    const Shape& pairs = routing.expert.shape;
+    check(out.place, DType::I32, pairs, "group place");
+    check(out.offsets, DType::I32, {count + 1}, "group offsets");
+    expect(out.token.shape[0] >= pairs.elements(), "group: room for {} of {} pairs", out.token.shape[0],
+           pairs.elements());
+    run(kernels::GroupArgs{routing.expert.as<std::int32_t>(), pairs[0], pairs[1], first, count,
+                           out.token.as<std::int32_t>(), out.offsets.as<std::int32_t>(),
+                           out.place.as<std::int32_t>()});
+}
+
+void Ops::sum_slices(ConstView partials, int slices, View out) const {
+    check(partials, DType::F32, {slices * out.shape[0], out.shape[1]}, "sum_slices partials");
+    check_dense(partials, "sum_slices partials");
+    check_dense(out, "sum_slices out");
+    kernels::CombineArgs args;
+    args.rows = out.shape[0];
+    args.dim = out.shape[1];
+    args.slices = slices;
+    args.base = partials.as<float>();
+    args.out = out.as<float>();
+    run(args);
+}
+
+void Ops::combine(std::optional<ConstView> partials, ConstView expert_rows, const Routing& routing,
+                  const Grouping& grouping, std::span<const std::int32_t> first_expert, View out) const {
+    const auto slices = static_cast<int>(first_expert.size()) - 1;
+    if (partials) check(*partials, DType::F32, {slices * out.shape[0], out.shape[1]}, "combine partials");
+    check_dense(expert_rows, "combine experts");
+    check_dense(out, "combine out");
+    kernels::CombineArgs args;
+    args.rows = out.shape[0];
+    args.dim = out.shape[1];
+    args.slices = slices;
+    args.base = partials ? partials->as<float>() : nullptr;
+    args.expert_rows = expert_rows.as<float>();
+    args.expert = routing.expert.as<std::int32_t>();
+    args.place = grouping.place.as<std::int32_t>();
+    args.weight = routing.weight.as<float>();
+    args.top_k = routing.expert.shape[1];
+    args.first_expert = first_expert.data();
+    args.out = out.as<float>();
+    run(args);
+}
+
+void Ops::vocab(const kernels::VocabArgs& args) const { run(args); }
+
+}  // namespace sluice

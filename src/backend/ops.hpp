@@ -1,0 +1,108 @@
+// The operations a decoder is made of: checked views in, the best fitting kernel of one family runs.
+#pragma once
+
+#include "backend/memory.hpp"
+#include "core/tensor.hpp"
+#include "kernels/args.hpp"
+#include "kernels/kernel.hpp"
+
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+using kernels::Packed;
+using kernels::PackedWeight;
+using kernels::Products;
+
+// A token's chosen experts, ascending, and their weights: [rows, top_k].
+struct Routing {
+    View expert;  // I32
+    View weight;  // F32
+};
+
+// The (token, choice) pairs of the local experts, sorted by expert.
+struct Grouping {
+    View token;    // I32 [>= pairs]
+    View offsets;  // I32 [experts + 1]
+    View place;    // I32 [rows, top_k]
+};
+
+// Paged rows of one layer: [pages, kPageTokens, width].
+struct PagedRows {
+    ConstView pages;
+    std::int64_t value_column = 0;  // where values begin in a row; keys begin at 0
+};
+
+struct AttentionShape {
+    std::int64_t heads = 0, kv_heads = 0, key_dim = 0, value_dim = 0;
+    float scale = 1, softcap = 0;
+};
+
+class Ops {
+public:
+    Ops(kernels::Family family, int threads);
+
+    kernels::Family family() const { return family_; }
+    Memory& memory() const { return memory_; }
+    int threads() const { return execution_.threads; }
+
+    Packed pack(const kernels::PackArgs& args) const;
+
+    // ids I32 [rows]; table [local_vocab, dim]; out [rows, dim]: zeros for ids outside the table.
+    void embed(ConstView ids, ConstView table, std::int64_t first_id, View out) const;
+    // x, out [rows, dim], any row stride; may be the same.
+    void rms_norm(ConstView x, ConstView gain, float eps, View out) const;
+    // x += delta; out = rms_norm(x, next_gain). All [rows, dim], dense.
+    void seam(View x, ConstView delta, ConstView next_gain, float eps, View out) const;
+
+    // x [rows, cols] -> out [segments * rows, weight.rows]: segment s in rows [s * rows, (s + 1) * rows).
+    // With `gather` (I32), row i is x's row gather[i].
+    void product(ConstView x, const PackedWeight& weight, View out,
+                 std::optional<ConstView> gather = {}) const;
+    // Head h: columns [h * x_width, + cols) of x -> columns [h * out_width, + rows) of out.
+    void head_product(ConstView x, std::int64_t x_width, std::span<const Packed> heads,
+                      std::int64_t out_width, View out) const;
+    // Grouped rows: expert e's rows [offsets[e], offsets[e + 1]) of out, from the same rows of x, or, with
+    // `tokens`, from rows tokens[i] of x. Experts without rows cost nothing.
+    void expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
+                        std::span<const Packed> experts, View out) const;
+
+    // Head h of a row: x columns [h * x_width, + dim) rotated into out columns [h * out_width, + dim).
+    struct Heads {
+        std::int64_t count = 1, x_width = 0, out_width = 0;
+    };
+    void rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, ConstView positions,
+              ConstView table, View out) const;
+    // x [rows, width] into columns [column, + width) of the rows `slots` of pages [pages, kPageTokens, row
+    // width].
+    void store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const;
+    // q [rows, heads * key_dim] -> out [rows, heads * value_dim].
+    void attention(ConstView q, std::span<const kernels::SequenceRows> sequences, const PagedRows& cache,
+                   const AttentionShape& shape, View out) const;
+
+    // x [rows, 2 * width]: activation(left half) * right half -> out [rows, width].
+    void gate(ConstView x, Activation activation, View out) const;
+    void route(ConstView logits, std::optional<ConstView> bias, const RouterSpec& spec,
+               const Routing& out) const;
+    void group(const Routing& routing, std::int32_t first, std::int32_t count, const Grouping& out) const;
+    // out = tree over the slices of partials [slices * rows, dim].
+    void sum_slices(ConstView partials, int slices, View out) const;
+    // The same with each slice's routed experts added to its partial (null: there is none).
+    void combine(std::optional<ConstView> partials, ConstView expert_rows, const Routing& routing,
+                 const Grouping& grouping, std::span<const std::int32_t> first_expert, View out) const;
+
+    void vocab(const kernels::VocabArgs& args) const;
+
+private:
+    template <class Args>
+    void run(const Args& args) const;
+
+    kernels::Family family_;
+    kernels::Execution execution_;
+    Memory& memory_;
+};
+
+}  // namespace sluice

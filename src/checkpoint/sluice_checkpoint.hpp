@@ -1,0 +1,47 @@
+// A Sluice checkpoint: common.h5 and slice files, as `sluice-shard` writes them.
+#pragma once
+
+#include "core/dtype.hpp"
+#include "core/tensor.hpp"
+#include "model/catalog.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace sluice {
+
+// What one slice holds of a tensor.
+struct TensorSlice {
+    std::vector<std::byte> values;
+    DType dtype = DType::BF16;
+    Shape shape;
+    std::vector<float> scales;  // [scale_rows, scale_cols]; empty: none
+    std::int64_t scale_rows = 0, scale_cols = 0;
+    int block_rows = 0, block_cols = 0;
+    int row_offset = 0, col_offset = 0;  // where the slice begins inside its first scale block
+};
+
+class SluiceCheckpoint {
+public:
+    virtual ~SluiceCheckpoint() = default;
+    virtual const ModelConfig& config() const = 0;
+    virtual const std::string& id()
+        const = 0;  // of the content: equal for equal values, shapes and configuration
+    virtual int slices() const = 0;
+    virtual const std::map<std::string, std::string>& text_files() const = 0;
+
+    // Reads one slice's part (`slice` is ignored for Along::Common) and verifies its checksum.
+    // ExitCode::Checkpoint naming file and tensor when it is missing, misshapen, cut short or altered.
+    virtual TensorSlice read(const TensorSpec&, int slice) = 0;
+
+    virtual std::uint64_t bytes_read() const = 0;  // of tensor data, so far, by this object
+};
+
+// Opens common.h5 and checks that all slices belong together; slice files are opened when first read from.
+std::unique_ptr<SluiceCheckpoint> open_sluice_checkpoint(const std::filesystem::path& folder);
+
+}  // namespace sluice

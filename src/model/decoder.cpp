@@ -1,0 +1,294 @@
+#include "model/decoder.hpp"
+
+#include "core/error.hpp"
+#include "model/rope.hpp"
+
+#include <algorithm>
+
+namespace sluice {
+namespace {
+
+// Counts instead of allocating: the workspace tells its size by being built in it.
+class MeasuringMemory : public Memory {
+public:
+    Place place() const override { return Place::Host; }
+    void* allocate(std::size_t bytes) override {
+        total_ += bytes;
+        return nullptr;
+    }
+    void release(void*, std::size_t) noexcept override {}
+    std::size_t total() const { return total_; }
+
+private:
+    std::size_t total_ = 0;
+};
+
+// The widest a rank's part gets over all layers.
+struct Widths {
+    std::int64_t entry = 0, q = 0, q_latent = 0, attended = 0, values = 0;
+    std::int64_t hidden = 0;  // of a dense layer or the shared experts
+    std::int64_t experts = 0, local_experts = 0, top_k = 0, expert_hidden = 0;
+};
+
+void widen(std::int64_t& width, std::int64_t to) { width = std::max(width, to); }
+
+Widths widths_of(const ModelConfig& config, const Shard& shard) {
+    Widths widest;
+    for (const LayerSpec& layer : config.layers) {
+        const MlaSpec& mla = layer.attention;
+        const std::int64_t heads = shard.range(mla.heads).size();
+        const std::int64_t q = heads * mla.key_dim();
+        widen(widest.entry, (mla.q_rank > 0 ? mla.q_rank : q) + mla.latent_dim());
+        widen(widest.q, mla.q_rank > 0 ? q : 0);
+        widen(widest.q_latent, heads * mla.latent_dim());
+        widen(widest.attended, heads * mla.kv_rank);
+        widen(widest.values, heads * mla.v_dim);
+        if (const auto* dense = std::get_if<DenseSpec>(&layer.feed_forward)) {
+            widen(widest.hidden, shard.range(dense->hidden).size());
+        }
+        if (const auto* moe = std::get_if<MoeSpec>(&layer.feed_forward)) {
+            widen(widest.hidden, shard.range(moe->shared_hidden).size());
+            widen(widest.experts, moe->router.experts);
+            widen(widest.local_experts, shard.range(moe->router.experts).size());
+            widen(widest.top_k, moe->router.top_k);
+            widen(widest.expert_hidden, moe->hidden);
+        }
+    }
+    return widest;
+}
+
+ConstView ints(const std::vector<std::int32_t>& values) {
+    return {values.data(), DType::I32, Place::Host, {static_cast<std::int64_t>(values.size())}, 1};
+}
+
+// A dense [rows, cols] view of a buffer's beginning.
+View take(const Tensor& buffer, std::int64_t rows, std::int64_t cols) {
+    const View all = buffer.view();
+    expect(rows * cols <= all.shape.elements(), "workspace of {} for [{}, {}]", all.shape.text(), rows, cols);
+    return dense_view(all.data, all.dtype, {rows, cols}, all.place);
+}
+
+}  // namespace
+
+// Every buffer of a step, claimed once.
+struct Decoder::Workspace {
+    Workspace(Memory& memory, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits)
+        : Workspace(memory, config, shard, limits, widths_of(config, shard)) {}
+
+    Workspace(Memory& m, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
+              const Widths& w)
+        : x(m, DType::F32, {limits.rows, config.dim}),
+          h(m, DType::F32, {limits.rows, config.dim}),
+          delta(m, DType::F32, {limits.rows, config.dim}),
+          partials(m, DType::F32, {limits.rows * shard.count(), config.dim}),
+          entry(m, DType::F32, {limits.rows, w.entry}),
+          q(m, DType::F32, {limits.rows, w.q}),
+          q_latent(m, DType::F32, {limits.rows, w.q_latent}),
+          attended(m, DType::F32, {limits.rows, w.attended}),
+          values(m, DType::F32, {limits.rows, w.values}),
+          gate_up(m, DType::F32, {limits.rows, 2 * w.hidden}),
+          hidden(m, DType::F32, {limits.rows, w.hidden}),
+          scores(m, DType::F32, {limits.rows, w.experts}),
+          expert(m, DType::I32, {limits.rows, w.top_k}),
+          weight(m, DType::F32, {limits.rows, w.top_k}),
+          place(m, DType::I32, {limits.rows, w.top_k}),
+          token(m, DType::I32, {limits.rows * w.top_k}),
+          offsets(m, DType::I32, {w.local_experts + 1}),
+          expert_gate_up(m, DType::F32, {limits.rows * w.top_k, 2 * w.expert_hidden}),
+          expert_hidden(m, DType::F32, {limits.rows * w.top_k, w.expert_hidden}),
+          expert_out(m, DType::F32, {limits.rows * w.top_k, config.dim}),
+          logits(m, DType::F32, {limits.logit_rows, shard.range(config.vocab).size()}),
+          rotations(m, DType::F32, {limits.positions, config.rope.dim}) {}
+
+    Tensor x, h, delta, partials;
+    Tensor entry, q, q_latent, attended, values;
+    Tensor gate_up, hidden;
+    Tensor scores, expert, weight, place, token, offsets;
+    Tensor expert_gate_up, expert_hidden, expert_out;
+    Tensor logits;
+    Tensor rotations;
+};
+
+// One step's rows on their way through the layers.
+struct Decoder::Rows {
+    std::int64_t count = 0;
+    ConstView tokens, positions, slots;
+    std::vector<kernels::SequenceRows> sequences;
+    View x, h, delta;  // residual stream, normed input of a block, the block's result
+};
+
+std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits) {
+    MeasuringMemory memory;
+    const Decoder::Workspace measured(memory, config, shard, limits);
+    return memory.total();
+}
+
+Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights, const DecoderLimits& limits,
+                 const Ops& ops, Communicator& ranks)
+    : config_(config),
+      shard_(shard),
+      weights_(std::move(weights)),
+      ops_(ops),
+      ranks_(ranks),
+      space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits)) {
+    for (int slice = 0; slice <= shard.count(); ++slice) {
+        const Range range = part_of(config.vocab, shard.first() + slice, shard.slices);
+        vocabulary_slices_.push_back(static_cast<std::int32_t>(range.begin));
+    }
+    const std::vector<float> table = rope_table(config.rope, limits.positions);
+    std::copy(table.begin(), table.end(), space_->rotations.view().as<float>());
+}
+
+Decoder::~Decoder() = default;
+
+Decoder::Rows Decoder::rows_of(const Step& step) const {
+    Rows rows;
+    rows.count = static_cast<std::int64_t>(step.tokens.size());
+    rows.tokens = ints(step.tokens);
+    rows.positions = ints(step.positions);
+    rows.slots = ints(step.slots);
+    for (const StepSequence& sequence : step.sequences) {
+        rows.sequences.push_back(
+            {sequence.first_row, sequence.rows, sequence.context, step.pages.data() + sequence.first_page});
+    }
+    rows.x = take(space_->x, rows.count, config_.dim);
+    rows.h = take(space_->h, rows.count, config_.dim);
+    rows.delta = take(space_->delta, rows.count, config_.dim);
+    return rows;
+}
+
+View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
+    Rows rows = rows_of(step);
+    embed(rows);
+    ops_.rms_norm(rows.x, weights_.layers.front().attention_norm.view(), config_.norm_eps, rows.h);
+    for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
+        const LayerSpec& spec = config_.layers[i];
+        const LayerWeights& layer = weights_.layers[i];
+        const bool last = i + 1 == weights_.layers.size();
+        const int index = static_cast<int>(i);
+        if (observer != nullptr) observer->hidden(index, rows.x);
+        attend(spec.attention, layer.attention, rows, cache.layer(index));
+        ops_.seam(rows.x, rows.delta, layer.ffn_norm.view(), config_.norm_eps, rows.h);
+        if (const auto* moe = std::get_if<MoeWeights>(&layer.feed_forward)) {
+            feed(std::get<MoeSpec>(spec.feed_forward), *moe, rows, index, observer);
+        } else {
+            feed(std::get<DenseWeights>(layer.feed_forward), rows);
+        }
+        const Tensor& next = last ? weights_.norm : weights_.layers[i + 1].attention_norm;
+        ops_.seam(rows.x, rows.delta, next.view(), config_.norm_eps, rows.h);
+    }
+    if (observer != nullptr) observer->hidden(static_cast<int>(weights_.layers.size()), rows.x);
+    return logits(step, rows);
+}
+
+void Decoder::embed(Rows& rows) {
+    ops_.embed(rows.tokens, weights_.embed.view(), vocabulary_slices_.front(), rows.x);
+    sum_over_ranks(rows.x);
+}
+
+void Decoder::attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows, View cache) {
+    const auto heads = static_cast<std::int64_t>(weights.absorb_k.size());
+    const std::int64_t n = rows.count;
+    const std::int64_t q_width = heads * spec.key_dim();
+    const View entry = take(space_->entry, n, weights.entry->rows);
+    ops_.product(rows.h, *weights.entry, entry);
+
+    View q = entry.columns(0, weights.q_b ? spec.q_rank : q_width);
+    if (weights.q_b) {
+        ops_.rms_norm(q, weights.q_norm.view(), config_.norm_eps, q);
+        const View expanded = take(space_->q, n, q_width);
+        ops_.product(q, *weights.q_b, expanded);
+        q = expanded;
+    }
+
+    // The token's row in the cache: the normed latent, then the rotated key that all heads share.
+    const std::int64_t latent_at = entry.shape[1] - spec.latent_dim();
+    const View latent = entry.columns(latent_at, spec.kv_rank);
+    const View shared_key = entry.columns(latent_at + spec.kv_rank, spec.rope_dim);
+    const View rotations = space_->rotations.view();
+    const bool interleaved = config_.rope.interleaved;
+    ops_.rms_norm(latent, weights.kv_norm.view(), config_.norm_eps, latent);
+    ops_.rope(shared_key, {}, spec.rope_dim, interleaved, rows.positions, rotations, shared_key);
+    ops_.store_rows(latent, rows.slots, 0, cache);
+    ops_.store_rows(shared_key, rows.slots, spec.kv_rank, cache);
+
+    // Queries in the latent's coordinates: [kv_rank | rotated part] a head.
+    const std::int64_t width = spec.latent_dim();
+    const View q_latent = take(space_->q_latent, n, heads * width);
+    ops_.head_product(q, spec.key_dim(), weights.absorb_k, width, q_latent);
+    ops_.rope(q.columns(spec.nope_dim, q_width - spec.nope_dim), {heads, spec.key_dim(), width},
+              spec.rope_dim, interleaved, rows.positions, rotations,
+              q_latent.columns(spec.kv_rank, heads * width - spec.kv_rank));
+
+    const View attended = take(space_->attended, n, heads * spec.kv_rank);
+    ops_.attention(q_latent, rows.sequences, {cache, 0},
+                   {heads, 1, width, spec.kv_rank, config_.attention_scale, 0}, attended);
+    const View values = take(space_->values, n, heads * spec.v_dim);
+    ops_.head_product(attended, spec.kv_rank, weights.absorb_v, spec.v_dim, values);
+
+    const View partials = take(space_->partials, n * shard_.count(), config_.dim);
+    ops_.product(values, *weights.out, partials);
+    ops_.sum_slices(partials, shard_.count(), rows.delta);
+    sum_over_ranks(rows.delta);
+}
+
+View Decoder::gated(const DenseWeights& weights, Rows& rows) {
+    const View gate_up = take(space_->gate_up, rows.count, weights.gate_up->rows);
+    const View hidden = take(space_->hidden, rows.count, weights.gate_up->rows / 2);
+    const View partials = take(space_->partials, rows.count * shard_.count(), config_.dim);
+    ops_.product(rows.h, *weights.gate_up, gate_up);
+    ops_.gate(gate_up, config_.activation, hidden);
+    ops_.product(hidden, *weights.down, partials);
+    return partials;
+}
+
+void Decoder::feed(const DenseWeights& weights, Rows& rows) {
+    ops_.sum_slices(gated(weights, rows), shard_.count(), rows.delta);
+    sum_over_ranks(rows.delta);
+}
+
+void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, int layer,
+                   StepObserver* observer) {
+    const std::int64_t n = rows.count;
+    const std::int64_t top_k = spec.router.top_k;
+    const auto local = static_cast<std::int32_t>(weights.gate_up.size());
+
+    const View scores = take(space_->scores, n, spec.router.experts);
+    const Routing routing{take(space_->expert, n, top_k), take(space_->weight, n, top_k)};
+    ops_.product(rows.h, *weights.router, scores);
+    std::optional<ConstView> bias;
+    if (weights.router_bias) bias = weights.router_bias->view();
+    ops_.route(scores, bias, spec.router, routing);
+    if (observer != nullptr) observer->routing(layer, routing.expert, routing.weight);
+
+    const View offsets = dense_view(space_->offsets.view().data, DType::I32, {local + 1});
+    const Grouping grouping{space_->token.view(), offsets, take(space_->place, n, top_k)};
+    ops_.group(routing, weights.first_expert.front(), local, grouping);
+
+    const View gate_up = take(space_->expert_gate_up, n * top_k, 2L * spec.hidden);
+    const View hidden = take(space_->expert_hidden, n * top_k, spec.hidden);
+    const View out = take(space_->expert_out, n * top_k, config_.dim);
+    ops_.expert_product(rows.h, grouping.token, grouping.offsets, weights.gate_up, gate_up);
+    const std::int64_t pairs = offsets.as<std::int32_t>()[local];
+    ops_.gate(gate_up.rows(0, pairs), config_.activation, hidden.rows(0, pairs));
+    ops_.expert_product(hidden, std::nullopt, grouping.offsets, weights.down, out);
+
+    std::optional<ConstView> shared;
+    if (weights.shared) shared = gated(*weights.shared, rows);
+    ops_.combine(shared, out, routing, grouping, weights.first_expert, rows.delta);
+    sum_over_ranks(rows.delta);
+}
+
+void Decoder::sum_over_ranks(View delta) {
+    if (ranks_.size() == 1) return;
+    ranks_.all_reduce_sum({delta.as<float>(), static_cast<std::size_t>(delta.shape.elements())});
+}
+
+View Decoder::logits(const Step& step, const Rows& rows) {
+    const View out =
+        take(space_->logits, static_cast<std::int64_t>(step.logit_rows.size()), weights_.head->rows);
+    if (!step.logit_rows.empty()) ops_.product(rows.h, *weights_.head, out, ints(step.logit_rows));
+    return out;
+}
+
+}  // namespace sluice

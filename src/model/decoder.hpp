@@ -1,0 +1,66 @@
+// The one decoder: a rank's part of the model, run step by step.
+#pragma once
+
+#include "backend/ops.hpp"
+#include "comm/communicator.hpp"
+#include "model/config.hpp"
+#include "model/kv_cache.hpp"
+#include "model/shard.hpp"
+#include "model/step.hpp"
+#include "model/weights.hpp"
+
+#include <memory>
+
+namespace sluice {
+
+struct DecoderLimits {
+    int rows = 0;        // most rows of a step
+    int logit_rows = 0;  // most rows whose logits are wanted
+    int positions = 0;   // most positions of a sequence
+};
+
+// What a decoder claims besides weights and cache, in bytes.
+std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits);
+
+class Decoder {
+public:
+    // `ops` and `ranks` must outlive the decoder.
+    Decoder(const ModelConfig& config, const Shard& shard, Weights weights, const DecoderLimits& limits,
+            const Ops& ops, Communicator& ranks);
+    ~Decoder();
+
+    // Runs the step's rows through all layers, adding their keys to the cache. Every rank calls it with the
+    // same step. Returns this rank's columns of the logits, float32 [step.logit_rows, local vocabulary];
+    // valid until the next step.
+    View run(const Step& step, KvCache& cache, StepObserver* observer = nullptr);
+
+    // Global ids [first[s], first[s + 1]) are local vocabulary slice s.
+    const std::vector<std::int32_t>& vocabulary_slices() const { return vocabulary_slices_; }
+    const ModelConfig& config() const { return config_; }
+    const Shard& shard() const { return shard_; }
+
+    struct Workspace;
+
+private:
+    struct Rows;
+
+    Rows rows_of(const Step& step) const;
+    void embed(Rows& rows);
+    void attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows, View cache);
+    void feed(const DenseWeights& weights, Rows& rows);
+    void feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, int layer, StepObserver* observer);
+    // This rank's row-parallel partial sums of gate_up and down: [slices * rows, dim].
+    View gated(const DenseWeights& weights, Rows& rows);
+    void sum_over_ranks(View delta);
+    View logits(const Step& step, const Rows& rows);
+
+    ModelConfig config_;
+    Shard shard_;
+    Weights weights_;
+    const Ops& ops_;
+    Communicator& ranks_;
+    std::vector<std::int32_t> vocabulary_slices_;
+    std::unique_ptr<Workspace> space_;
+};
+
+}  // namespace sluice
