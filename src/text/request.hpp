@@ -31,9 +31,10 @@ struct Message {
 
 // One line of a prompt file.
 struct Request {
-    std::string id;     // as given, or FILE:LINE
-    std::string id_json;  // the id as it stood in the input ("\"a\"" or "17"), for the completion line
-    std::string where;  // FILE:LINE, for messages
+    std::string id;  // as given, or FILE:LINE
+    std::string
+        id_json;  // the same with its JSON type ("\"a\"" or "17"): for the completion line, and as its key
+    std::string where;                                                          // FILE:LINE, for messages
     std::variant<std::string, std::vector<Message>, std::vector<Token>> input;  // prompt, messages or tokens
     Sampling sampling;
     std::string meta_json;  // any JSON, carried through; empty: none
@@ -44,5 +45,16 @@ struct RequestError {
     std::string code;
     std::string message;
 };
+
+// A line that asks for nothing that can be served. It is answered, like a request, by one completion line.
+struct FailedRequest {
+    std::string id;
+    std::string id_json;
+    std::string where;
+    RequestError error;
+    std::string meta_json;  // as far as the line could be read
+};
+
+using ParsedLine = std::variant<Request, FailedRequest>;
 
 }  // namespace sluice

@@ -1,0 +1,16 @@
+// sluice-generate: see --help.
+#include "comm/communicator.hpp"
+#include "jobs/command_line.hpp"
+#include "jobs/generate_job.hpp"
+#include "jobs/generate_options.hpp"
+
+#include <CLI/CLI.hpp>
+
+int main(int argc, char** argv) {
+    using namespace sluice;
+    CLI::App app(
+        "Generates completions for a file of prompts, on the ranks of an MPI job or in one process.");
+    GenerateOptions options;
+    add_generate_options(app, options);
+    return run_ranks(argc, argv, app, [&](Communicator& world) { return generate(world, options); });
+}

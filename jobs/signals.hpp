@@ -1,0 +1,12 @@
+// SIGTERM, SIGINT, SIGUSR1 and SIGUSR2 ask for a stop between two steps; a second SIGINT ends the program at
+// once.
+#pragma once
+
+namespace sluice {
+
+void catch_stop_signals();
+
+// The signal that asked for a stop, or 0.
+int stop_signal();
+
+}  // namespace sluice

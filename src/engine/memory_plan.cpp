@@ -1,0 +1,133 @@
+#include "engine/memory_plan.hpp"
+
+#include "core/error.hpp"
+#include "core/units.hpp"
+#include "kernels/args.hpp"
+#include "model/kv_cache.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <limits>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kPage = kernels::kPageTokens;
+
+// As the CPU backend packs them: a quantised matrix keeps a byte an element and a float32 scale a block and
+// output; kv_b is kept dequantised.
+std::uint64_t packed_bytes(const TensorSpec& tensor, const Quantization& quantization,
+                           std::uint64_t elements) {
+    const bool quantized =
+        tensor.quantizable && quantization.dtype == DType::F8E4M3 && !tensor.name.ends_with("/kv_b");
+    if (quantized) return elements + elements * 4 / static_cast<std::uint64_t>(quantization.block_cols);
+    return elements * (tensor.full.rank() == 1 ? 4 : 2);
+}
+
+std::uint64_t kv_budget(const MemoryRequest& request, std::uint64_t left, std::uint64_t page,
+                        std::uint64_t useful) {
+    if (request.kv_memory.empty()) return std::min(useful * page, left / 5 * 4);
+    if (!request.kv_memory.ends_with('%')) return parse_bytes(request.kv_memory, "--kv-memory");
+    double percent = 0;
+    const char* end = request.kv_memory.data() + request.kv_memory.size() - 1;
+    const auto [rest, problem] = std::from_chars(request.kv_memory.data(), end, percent);
+    require(problem == std::errc{} && rest == end && percent > 0 && percent <= 100, ExitCode::Usage,
+            "--kv-memory: '{}' is no share; write e.g. 80%", request.kv_memory);
+    return static_cast<std::uint64_t>(static_cast<double>(left) * percent / 100);
+}
+
+constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
+
+std::uint64_t read_number(const std::string& path) {
+    std::ifstream file(path);
+    std::uint64_t value = 0;
+    return file >> value ? value : kUnlimited;
+}
+
+// The value of `key` in a file of "key value" lines, 0 without.
+std::uint64_t read_key(const std::string& path, const std::string& key) {
+    std::ifstream file(path);
+    std::string name;
+    for (std::uint64_t value = 0; file >> name >> value;) {
+        if (name == key) return value;
+    }
+    return 0;
+}
+
+// What this process's control group (version 2) leaves of its limit; its file cache can be given up.
+std::uint64_t control_group_leaves() {
+    std::string path;
+    std::ifstream membership("/proc/self/cgroup");
+    for (std::string line; std::getline(membership, line);) {
+        if (line.starts_with("0::")) path = "/sys/fs/cgroup" + line.substr(3);
+    }
+    const std::uint64_t limit = read_number(path + "/memory.max");
+    const std::uint64_t used = read_number(path + "/memory.current");
+    if (limit == kUnlimited || used == kUnlimited) return kUnlimited;
+    const std::string detail = path + "/memory.stat";
+    const std::uint64_t cache = read_key(detail, "inactive_file") + read_key(detail, "active_file");
+    const std::uint64_t kept = used > cache ? used - cache : 0;
+    return limit > kept ? limit - kept : 0;
+}
+
+}  // namespace
+
+std::uint64_t weight_bytes(const ModelConfig& config, const Shard& shard) {
+    std::uint64_t bytes = 0;
+    for (const TensorSpec& tensor : tensor_catalog(config)) {
+        for (int slice = shard.first(); slice < shard.first() + shard.count(); ++slice) {
+            const auto elements =
+                static_cast<std::uint64_t>(slice_shape(tensor, slice, shard.slices).elements());
+            bytes += packed_bytes(tensor, config.quantization, elements);
+            if (tensor.cut.along == Along::Common) break;
+        }
+    }
+    return bytes;
+}
+
+MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request) {
+    MemoryPlan plan;
+    plan.weights = weight_bytes(config, shard);
+    plan.workspace = workspace_bytes(config, shard, request.limits);
+    const std::uint64_t fixed = plan.weights + plan.workspace;
+    const std::uint64_t left = request.available > fixed ? request.available - fixed : 0;
+    const std::uint64_t page = kv_page_bytes(config, request.kv_dtype);
+    const std::uint64_t pages_a_sequence =
+        (static_cast<std::uint64_t>(request.limits.positions) + kPage - 1) / kPage;
+    const std::uint64_t budget =
+        kv_budget(request, left, page, pages_a_sequence * static_cast<std::uint64_t>(request.sequences));
+    plan.pages = static_cast<int>(std::min<std::uint64_t>(budget / page, 1U << 24));
+    plan.kv = static_cast<std::uint64_t>(plan.pages) * page;
+    plan.positions =
+        static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(plan.pages) * kPage,
+                                                 static_cast<std::uint64_t>(request.limits.positions)));
+
+    const std::string sum = fmt::format(
+        "weights {} + workspace {} + KV cache {} ({} pages of {}) on rank {} of {}, where {} is available",
+        bytes_text(plan.weights), bytes_text(plan.workspace), bytes_text(plan.kv), plan.pages,
+        bytes_text(page), shard.rank, shard.ranks, bytes_text(request.available));
+    require(fixed + std::max(plan.kv, page) <= request.available, ExitCode::Checkpoint,
+            "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), a smaller "
+            "--kv-memory, "
+            "or a smaller --max-batch-tokens",
+            sum, possible_ranks(shard.slices));
+    require(plan.pages > 0, ExitCode::Checkpoint,
+            "no room for a page of KV cache: {}. Give --kv-memory at least {}", sum, bytes_text(page));
+    require(request.length_is_wish || plan.positions == request.limits.positions, ExitCode::Checkpoint,
+            "one sequence of --max-seq-len {} needs {} of KV cache: {}. Give --kv-memory that much, or a "
+            "smaller --max-seq-len",
+            request.limits.positions, bytes_text(pages_a_sequence * page), sum);
+    return plan;
+}
+
+std::uint64_t available_host_memory() {
+    std::uint64_t available = kUnlimited;
+    std::ifstream info("/proc/meminfo");
+    for (std::string line; std::getline(info, line);) {
+        if (line.starts_with("MemAvailable:")) available = std::stoull(line.substr(13)) * 1024;
+    }
+    return std::min(available, control_group_leaves());
+}
+
+}  // namespace sluice

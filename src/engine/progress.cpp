@@ -1,0 +1,68 @@
+#include "engine/progress.hpp"
+
+#include "core/log.hpp"
+
+#include <cstdio>
+
+#include <unistd.h>
+
+namespace sluice {
+
+std::string duration_text(double seconds) {
+    const auto whole = static_cast<std::int64_t>(seconds);
+    if (whole >= 3600) return fmt::format("{}h {:02}m", whole / 3600, whole / 60 % 60);
+    if (whole >= 60) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
+    return seconds < 10 ? fmt::format("{:.1f} s", seconds) : fmt::format("{} s", whole);
+}
+
+Progress::Progress(Mode mode, std::optional<std::int64_t> total, std::int64_t before)
+    : live_(mode == Mode::Auto && isatty(STDERR_FILENO) == 1),
+      off_(mode == Mode::Off),
+      total_(total),
+      before_(before) {}
+
+void Progress::update(const Tally& tally) {
+    const Clock::time_point now = Clock::now();
+    if (off_ || now - shown_ < (live_ ? std::chrono::milliseconds(200) : std::chrono::seconds(10))) return;
+    shown_ = now;
+    const std::string text = line(tally, std::chrono::duration<double>(now - start_).count());
+    if (live_) {
+        fmt::print(stderr, "\r\x1b[K{}", text);
+        std::fflush(stderr);
+    } else {
+        log_info("{}", text);
+    }
+}
+
+std::string Progress::line(const Tally& tally, double seconds) const {
+    const std::int64_t done = before_ + tally.answered;
+    std::string text = total_ ? fmt::format("{}/{} done", done, *total_) : fmt::format("{} done", done);
+    if (tally.errors > 0) text += fmt::format(" ({} errors)", tally.errors);
+    text += fmt::format(", {:.0f} tokens/s out, {:.0f} in", static_cast<double>(tally.decode_rows) / seconds,
+                        static_cast<double>(tally.prefill_rows) / seconds);
+    text += fmt::format(", {} running, {} waiting, KV {:.0f} %", tally.running, tally.waiting,
+                        100.0 * tally.pages_held / std::max(tally.pages, 1));
+    if (total_ && tally.answered > 0) {
+        const auto left = static_cast<double>(std::max<std::int64_t>(*total_ - done, 0));
+        text += fmt::format(", {} left", duration_text(seconds / static_cast<double>(tally.answered) * left));
+    }
+    return text;
+}
+
+void Progress::finish(const Tally& tally, bool complete) {
+    if (live_) fmt::print(stderr, "\r\x1b[K");
+    if (off_) return;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    std::string text =
+        fmt::format("{}: {} requests", complete ? "complete" : "stopped early", tally.answered);
+    if (tally.errors > 0) text += fmt::format(" ({} errors)", tally.errors);
+    if (before_ > 0) text += fmt::format(" after {} of earlier runs", before_);
+    text += fmt::format(" in {}; {} prompt and {} completion tokens, {:.1f} completion tokens/s",
+                        duration_text(seconds), tally.prompt_tokens, tally.completion_tokens,
+                        static_cast<double>(tally.completion_tokens) / std::max(seconds, 1e-9));
+    if (tally.shared_tokens > 0) text += fmt::format("; {} prompt tokens shared", tally.shared_tokens);
+    if (tally.preemptions > 0) text += fmt::format("; {} preemptions", tally.preemptions);
+    log_info("{}", text);
+}
+
+}  // namespace sluice

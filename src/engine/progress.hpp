@@ -1,0 +1,46 @@
+// How far a run is: a live line on a terminal, a plain line every ten seconds elsewhere, a summary at the
+// end.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace sluice {
+
+struct Tally {
+    std::int64_t answered = 0;  // requests, errors included
+    std::int64_t errors = 0;
+    std::int64_t prompt_tokens = 0, completion_tokens = 0;  // of answered requests
+    std::int64_t prefill_rows = 0, decode_rows = 0;         // computed, those of preempted sequences again
+    std::int64_t shared_tokens = 0, preemptions = 0;
+    int running = 0, waiting = 0;
+    int pages_held = 0, pages = 0;
+};
+
+class Progress {
+public:
+    enum class Mode { Auto, Plain, Off };
+
+    // `total`: requests of the whole input, where known; `before`: answered by an earlier run.
+    Progress(Mode mode, std::optional<std::int64_t> total, std::int64_t before);
+
+    void update(const Tally& tally);  // shows something now and then
+    void finish(const Tally& tally, bool complete);
+
+private:
+    using Clock = std::chrono::steady_clock;
+
+    std::string line(const Tally& tally, double seconds) const;
+
+    bool live_, off_;
+    std::optional<std::int64_t> total_;
+    std::int64_t before_;
+    Clock::time_point start_ = Clock::now(), shown_ = start_;
+};
+
+// "2h 05m", "3m 20s", "7 s"
+std::string duration_text(double seconds);
+
+}  // namespace sluice

@@ -1,0 +1,40 @@
+// From a request to the tokens its completion follows.
+#pragma once
+
+#include "text/chat_template.hpp"
+#include "text/request.hpp"
+#include "text/tokenizer.hpp"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace sluice {
+
+struct EncodeOptions {
+    bool chat = false;   // plain prompts too become a user's message
+    std::string system;  // begins every conversation that has no system message; empty: none
+    int vocabulary = 0;  // of the model
+    int longest = 0;     // positions of a sequence, prompt and completion together
+};
+
+class RequestEncoder {
+public:
+    // `tokenizer` must outlive the encoder. Without a chat template, messages are answered by an error.
+    RequestEncoder(const Tokenizer& tokenizer, std::optional<ChatTemplate> chat, EncodeOptions options);
+
+    // Tokens, beginning with BOS where the tokenizer wants one; or why the request cannot be served.
+    std::variant<std::vector<Token>, RequestError> encode(const Request& request) const;
+
+private:
+    std::vector<Token> encode_text(const std::string& text) const;
+    std::vector<Token> encode_chat(std::vector<Message> messages) const;
+
+    const Tokenizer& tokenizer_;
+    std::optional<ChatTemplate> chat_;
+    EncodeOptions options_;
+};
+
+}  // namespace sluice

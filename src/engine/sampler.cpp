@@ -1,0 +1,230 @@
+#include "engine/sampler.hpp"
+
+#include "core/error.hpp"
+#include "kernels/random.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace sluice {
+namespace {
+
+using kernels::VocabCandidate;
+using kernels::VocabRow;
+using kernels::VocabSummary;
+
+// Candidates that each slice reports of a row with filters: rarely too few, and then the row travels whole.
+constexpr int kFilterCandidates = 64;
+constexpr std::uint64_t kSliceStream =
+    0;  // the random number that chooses among slices, or filtered candidates
+
+bool filters(const Choice& choice) { return choice.top_k > 0 || choice.top_p < 1 || choice.min_p > 0; }
+
+int candidates_for(const Choice& choice) {
+    return choice.temperature > 0 && filters(choice) ? kFilterCandidates : 1;
+}
+
+bool better(const VocabCandidate& a, const VocabCandidate& b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+}
+
+template <class T>
+std::span<std::byte> bytes_of(std::vector<T>& values) {
+    return std::as_writable_bytes(std::span(values));
+}
+
+float penalized(float logit, float penalty) { return logit > 0 ? logit / penalty : logit * penalty; }
+
+}  // namespace
+
+// Every slice's word on every row, [slices of the checkpoint] for each.
+struct Sampler::Gathered {
+    std::size_t rows = 0, local_slices = 0;
+    std::size_t most = 1;                    // candidates of a slice and row
+    std::vector<VocabSummary> summaries;     // [ranks][rows][local slices]
+    std::vector<VocabCandidate> candidates;  // [ranks][rows][local slices][most]
+
+    std::size_t at(std::size_t row, std::size_t slice) const {
+        return (slice / local_slices * rows + row) * local_slices + slice % local_slices;
+    }
+    const VocabSummary& summary(std::size_t row, std::size_t slice) const {
+        return summaries[at(row, slice)];
+    }
+    std::span<const VocabCandidate> best(std::size_t row, std::size_t slice) const {
+        return std::span(candidates).subspan(at(row, slice) * most, most);
+    }
+};
+
+int pick_filtered(std::span<const VocabCandidate> candidates, double mass, bool complete,
+                  const Choice& choice) {
+    const auto weight = [&](std::size_t i) {
+        return std::exp((static_cast<double>(candidates[i].logit) - candidates[0].logit) /
+                        choice.temperature);
+    };
+    std::size_t limit = candidates.size();
+    if (choice.top_k > 0 && static_cast<std::size_t>(choice.top_k) <= limit) {
+        limit = static_cast<std::size_t>(choice.top_k);
+        complete = true;
+        mass = 0;
+        for (std::size_t i = 0; i < limit; ++i) mass += weight(i);
+    } else if (choice.top_k > 0 && !complete) {
+        return -1;
+    }
+    const double enough = choice.top_p < 1 ? choice.top_p * mass : HUGE_VAL;
+    double kept_mass = 0;
+    std::size_t kept = 0;
+    while (kept < limit && kept_mass < enough && weight(kept) >= choice.min_p) kept_mass += weight(kept++);
+    const bool exhausted = kept == limit && kept_mass < enough;
+    if (exhausted && !complete) return -1;
+    kept = std::max<std::size_t>(kept, 1);
+    const double target = kernels::uniform(choice.draw_key, kSliceStream) * kept_mass;
+    double passed = 0;
+    for (std::size_t i = 0; i + 1 < kept; ++i) {
+        passed += weight(i);
+        if (passed > target) return static_cast<int>(i);
+    }
+    return static_cast<int>(kept) - 1;
+}
+
+Sampler::Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vocabulary,
+                 std::vector<std::int32_t> first_id)
+    : ops_(ops), ranks_(ranks), shard_(shard), vocabulary_(vocabulary), first_id_(std::move(first_id)) {}
+
+std::vector<Pick> Sampler::pick(ConstView logits, std::span<const SampleRow> rows) {
+    if (rows.empty()) return {};
+    const Gathered all = gather(logits, rows);
+    std::vector<Pick> picks;
+    for (std::size_t row = 0; row < rows.size(); ++row)
+        picks.push_back(pick_row(all, row, rows[row], logits));
+    return picks;
+}
+
+Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> rows) {
+    Gathered all;
+    all.rows = rows.size();
+    all.local_slices = first_id_.size() - 1;
+    std::vector<VocabRow> asked;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const Choice& choice = rows[i].choice;
+        const float temperature = choice.temperature > 0 ? choice.temperature : 1;
+        asked.push_back({static_cast<std::int32_t>(i), temperature, choice.repetition_penalty, rows[i].seen,
+                         candidates_for(choice), choice.draw_key});
+        all.most = std::max(all.most, static_cast<std::size_t>(candidates_for(choice)));
+    }
+    std::vector<VocabSummary> summaries(all.rows * all.local_slices);
+    std::vector<VocabCandidate> candidates(summaries.size() * all.most);
+    kernels::VocabArgs args;
+    args.logits = logits.as<float>();
+    args.stride = logits.row_stride;
+    args.rows = asked;
+    args.first_id = first_id_;
+    args.first_slice = shard_.first();
+    args.summaries = summaries.data();
+    args.candidates = candidates.data();
+    args.max_candidates = static_cast<int>(all.most);
+    ops_.vocab(args);
+
+    const auto ranks = static_cast<std::size_t>(ranks_.size());
+    all.summaries.resize(summaries.size() * ranks);
+    all.candidates.resize(candidates.size() * ranks);
+    ranks_.all_gather(bytes_of(summaries), bytes_of(all.summaries));
+    ranks_.all_gather(bytes_of(candidates), bytes_of(all.candidates));
+    return all;
+}
+
+Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits) {
+    const Choice& choice = wishes.choice;
+    const auto slices = static_cast<std::size_t>(shard_.slices);
+    double plain_max = -HUGE_VAL;
+    double max = -HUGE_VAL;
+    bool finite = true;
+    for (std::size_t s = 0; s < slices; ++s) {
+        const VocabSummary& summary = all.summary(row, s);
+        finite = finite && summary.finite != 0;
+        plain_max = std::max<double>(plain_max, summary.plain_max);
+        max = std::max<double>(max, summary.max);
+    }
+    if (!finite || !std::isfinite(max)) return {0, 0, false};
+
+    // Sums over slices in their order, whichever ranks hold them.
+    const double temperature = choice.temperature > 0 ? choice.temperature : 1;
+    double plain_sum = 0;
+    double mass = 0;
+    std::vector<double> passed;
+    for (std::size_t s = 0; s < slices; ++s) {
+        const VocabSummary& summary = all.summary(row, s);
+        plain_sum += summary.plain_sum * std::exp(summary.plain_max - plain_max);
+        mass += summary.sum * std::exp((summary.max - max) / temperature);
+        passed.push_back(mass);
+    }
+    const auto picked = [&](Token id, float raw) {
+        return Pick{id, static_cast<float>(raw - plain_max - std::log(plain_sum)), true};
+    };
+
+    if (choice.temperature > 0 && !filters(choice)) {
+        const double target = kernels::uniform(choice.draw_key, kSliceStream) * mass;
+        std::size_t slice = 0;
+        while (slice + 1 < slices && passed[slice] <= target) ++slice;
+        return picked(all.summary(row, slice).drawn, all.summary(row, slice).drawn_logit);
+    }
+
+    // The slices' best, merged. What a slice held back is worse than the last it reported, so the merged
+    // order is the true one up to the first such last.
+    std::vector<VocabCandidate> merged;
+    const VocabCandidate* known_to = nullptr;
+    const auto reported = static_cast<std::size_t>(candidates_for(choice));
+    for (std::size_t s = 0; s < slices; ++s) {
+        const auto best = all.best(row, s).first(reported);
+        for (const VocabCandidate& candidate : best) {
+            if (candidate.id >= 0) merged.push_back(candidate);
+        }
+        const bool held_back =
+            best.back().id >= 0 && part_of(vocabulary_, static_cast<int>(s), shard_.slices).size() >
+                                       static_cast<std::int64_t>(reported);
+        if (held_back && (known_to == nullptr || better(best.back(), *known_to))) known_to = &best.back();
+    }
+    std::ranges::sort(merged, better);
+    if (choice.temperature <= 0) return picked(merged.front().id, merged.front().raw);
+    const bool complete = known_to == nullptr;
+    if (!complete) {
+        const auto end =
+            std::ranges::find_if(merged, [&](const VocabCandidate& c) { return c.id == known_to->id; });
+        merged.erase(end + 1, merged.end());
+    }
+    int index = pick_filtered(merged, mass, complete, choice);
+    if (index < 0) {
+        merged = whole_row(logits, row, wishes);
+        index = pick_filtered(merged, mass, true, choice);
+    }
+    const VocabCandidate& chosen = merged[static_cast<std::size_t>(index)];
+    return picked(chosen.id, chosen.raw);
+}
+
+// A flat distribution: the filters reach further than the candidates. All ranks come here together.
+std::vector<VocabCandidate> Sampler::whole_row(ConstView logits, std::size_t row, const SampleRow& wishes) {
+    std::int64_t widest = 0;
+    for (int rank = 0; rank < shard_.ranks; ++rank) {
+        widest = std::max(widest, Shard{rank, shard_.ranks, shard_.slices}.range(vocabulary_).size());
+    }
+    std::vector<float> mine(static_cast<std::size_t>(widest));
+    const float* begin = logits.as<float>() + static_cast<std::int64_t>(row) * logits.row_stride;
+    std::copy(begin, begin + logits.shape[1], mine.begin());
+    std::vector<float> all(mine.size() * static_cast<std::size_t>(shard_.ranks));
+    ranks_.all_gather(bytes_of(mine), bytes_of(all));
+    std::vector<VocabCandidate> candidates;
+    for (int rank = 0; rank < shard_.ranks; ++rank) {
+        const Range ids = Shard{rank, shard_.ranks, shard_.slices}.range(vocabulary_);
+        for (std::int64_t id = ids.begin; id < ids.end; ++id) {
+            const float raw = all[static_cast<std::size_t>(rank * widest + id - ids.begin)];
+            candidates.push_back({static_cast<std::int32_t>(id), raw, raw});
+        }
+    }
+    for (const Token token : wishes.seen) {
+        VocabCandidate& candidate = candidates[static_cast<std::size_t>(token)];
+        candidate.logit = penalized(candidate.raw, wishes.choice.repetition_penalty);
+    }
+    std::ranges::sort(candidates, better);
+    return candidates;
+}
+
+}  // namespace sluice

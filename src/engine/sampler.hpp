@@ -1,0 +1,66 @@
+// Chooses the next tokens from logits that are spread over ranks: only summaries and candidates travel.
+#pragma once
+
+#include "backend/ops.hpp"
+#include "comm/communicator.hpp"
+#include "model/shard.hpp"
+#include "text/request.hpp"
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace sluice {
+
+// What one row asks of its logits.
+struct Choice {
+    float temperature = 1;  // 0: greedy
+    float top_p = 1, min_p = 0, repetition_penalty = 1;
+    std::int32_t top_k = 0;
+    std::uint64_t draw_key = 0;
+};
+
+struct SampleRow {
+    Choice choice;
+    std::vector<Token> seen;  // distinct, ascending; with a repetition penalty only
+};
+
+struct Pick {
+    Token token = 0;
+    float logprob = 0;  // natural log of the model's own probability (no penalty, temperature 1)
+    bool valid = true;  // false: the row's logits hold NaN or infinity
+};
+
+// The token that `choice` picks from `candidates`, the row's best tokens in order (logit descending, then
+// id). `mass` is the sum over the whole vocabulary of exp((l - best) / temperature). `complete`: there are no
+// further tokens. Returns the index, or -1 when further candidates would be needed to know. Order of the
+// filters: top-k, then top-p of what is left, then min-p (a share of the best's probability).
+int pick_filtered(std::span<const kernels::VocabCandidate> candidates, double mass, bool complete,
+                  const Choice& choice);
+
+class Sampler {
+public:
+    // first_id: the local vocabulary slices' borders (Decoder::vocabulary_slices).
+    Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vocabulary,
+            std::vector<std::int32_t> first_id);
+
+    // logits [rows, local vocabulary]. Every rank calls it with its own columns and gets the same picks,
+    // which depend on nothing but a row's logits and its own wishes.
+    std::vector<Pick> pick(ConstView logits, std::span<const SampleRow> rows);
+
+private:
+    struct Gathered;
+
+    Gathered gather(ConstView logits, std::span<const SampleRow> rows);
+    Pick pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits);
+    std::vector<kernels::VocabCandidate> whole_row(ConstView logits, std::size_t row,
+                                                   const SampleRow& wishes);
+
+    const Ops& ops_;
+    Communicator& ranks_;
+    Shard shard_;
+    int vocabulary_;
+    std::vector<std::int32_t> first_id_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,88 @@
+// Which rows run next. A pure class: queues and integers; no tensors, ranks, files or clock.
+#pragma once
+
+#include "engine/page_pool.hpp"
+#include "model/step.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <vector>
+
+namespace sluice {
+
+struct BatchPolicy {
+    int max_sequences = 64;      // running at once
+    int max_rows = 512;          // of a step
+    int prefill_chunk = 512;     // most rows of one sequence in a step
+    bool share_prefixes = true;  // pages of equal content are computed once
+};
+
+// The name of an admitted sequence; later ones are larger.
+using Ticket = std::int64_t;
+
+class Scheduler {
+public:
+    Scheduler(const BatchPolicy& policy, int pages);
+
+    // Most tokens a sequence may grow to: it must fit the cache alone.
+    int longest_sequence() const;
+    // Whether the queue of waiting sequences is short.
+    bool wants_more() const;
+    bool empty() const { return waiting_.empty() && running_.empty(); }
+
+    Ticket admit(std::vector<Token> tokens);
+
+    struct Work {
+        Step step;
+        std::vector<Ticket> sampled;  // whose next token each of step.logit_rows gives
+        int prefill_rows = 0, decode_rows = 0;
+    };
+    // Decoding sequences come first, a row each; the rest of the rows go to prompts, longest waiting first. A
+    // sequence that needs a page when none is left takes it from the youngest, which is computed again later.
+    Work next();
+    // The step was run: its rows are in the cache.
+    void ran(const Work& work);
+    // The next token of a sequence that was sampled.
+    void append(Ticket ticket, Token token);
+    void finish(Ticket ticket);
+
+    const std::vector<Token>& tokens(Ticket ticket) const;
+    int running() const { return static_cast<int>(running_.size()); }
+    int waiting() const { return static_cast<int>(waiting_.size()); }
+    int pages_held() const { return pool_.held(); }
+    int pages() const { return pool_.size(); }
+    std::int64_t preemptions() const { return preemptions_; }
+    std::int64_t shared_tokens() const { return shared_tokens_; }
+
+private:
+    struct Sequence {
+        Ticket ticket = 0;
+        std::vector<Token> tokens;
+        std::int64_t computed = 0;   // tokens whose keys are in the cache
+        std::int64_t published = 0;  // pages known by content
+        std::vector<PageId> pages;
+        int rows = 0;  // in the step being planned
+        std::int64_t pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
+    };
+    using Queue = std::deque<std::unique_ptr<Sequence>>;
+
+    bool grow(std::size_t index, std::int64_t tokens);
+    bool preempt_after(std::size_t index);
+    void preempt(std::size_t index);
+    void start_waiting(int room);
+    void reuse_prefix(Sequence& sequence);
+    void release_pages(Sequence& sequence);
+    static void add_rows(const Sequence& sequence, Work& work);
+    void publish_full_pages(Sequence& sequence);
+    Sequence& find(Ticket ticket) const;
+
+    BatchPolicy policy_;
+    PagePool pool_;
+    Queue waiting_, running_;  // by ticket, ascending
+    Ticket next_ticket_ = 0;
+    std::int64_t preemptions_ = 0, shared_tokens_ = 0;
+};
+
+}  // namespace sluice

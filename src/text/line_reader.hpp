@@ -1,0 +1,45 @@
+// Lines of a file or pipe, in bounded memory whatever the file holds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+class LineReader {
+public:
+    struct Line {
+        std::string_view text;    // without "\n" or "\r\n"; valid until the next call
+        std::int64_t number = 0;  // from 1
+        std::int64_t begin = 0;   // bytes before the line
+        bool too_long = false;    // `text` holds the first `max_bytes` only; the rest was passed over
+        bool whole = false;       // a newline ended it, not the end of the file
+    };
+
+    // Reads the open descriptor `fd`, which stays the caller's. `name` is for errors.
+    LineReader(int fd, std::string name, std::size_t max_bytes);
+
+    // The next line; none at the end. Errors: ExitCode::File when reading fails.
+    std::optional<Line> next();
+
+private:
+    bool fill();
+    void keep(std::string_view part);
+    Line line(std::string_view text, std::int64_t begin, std::size_t length, bool whole);
+
+    int fd_;
+    std::string name_;
+    std::size_t max_bytes_;
+    std::vector<char> buffer_;
+    std::size_t begin_ = 0;  // what is unread: buffer_[begin_, end_)
+    std::size_t end_ = 0;
+    std::string kept_;  // the start of a line that crosses buffers
+    std::int64_t offset_ = 0;
+    std::int64_t number_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,30 @@
+// One line of a prompt file to a request, or to the error record that answers it.
+#pragma once
+
+#include "text/request.hpp"
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace sluice {
+
+// `text` as a JSON string with its quotes; what is not UTF-8 becomes U+FFFD.
+std::string to_json_string(std::string_view text);
+
+// Whether every value is in its range; otherwise what is wrong (code bad_option). For the command line's
+// defaults and for the overrides of a line alike.
+std::optional<RequestError> check(const Sampling& sampling);
+
+// `where` is the line's FILE:LINE. No line end in `line`. What is wrong with a line is data, never an
+// exception.
+ParsedLine parse_txt_line(std::string_view line, const std::string& where, const Sampling& defaults);
+ParsedLine parse_jsonl_line(std::string_view line, const std::string& where, const Sampling& defaults);
+
+// The failure of the line at `where`, of which nothing is known but its place.
+FailedRequest failed_line(const std::string& where, std::string code, std::string_view what);
+
+// The FILE:LINE of error messages comes first.
+RequestError error_at(const std::string& where, std::string code, std::string_view what);
+
+}  // namespace sluice

@@ -1,0 +1,156 @@
+// The promise of the CPU backend: a request's tokens and log-probabilities depend on the request alone. Every
+// run here must give, byte for byte, the transcript of the plainest run: one rank, one thread, one request at
+// a time.
+#include "engine/generation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace sluice::test {
+namespace {
+
+// Mixed lengths and every kind of sampling; some share a beginning longer than a page.
+std::vector<Request> mixed_requests(Token vocabulary) {
+    std::string header = "KING RICHARD III:\n";
+    for (int i = 0; i < 12; ++i) header += "Now is the winter of our discontent made glorious summer.\n";
+    std::vector<Request> requests;
+    for (int i = 0; i < 18; ++i) {
+        Sampling sampling;
+        sampling.max_new_tokens = 4 + 7 * (i % 5);
+        sampling.temperature = i % 3 == 0 ? 0.0F : 0.7F + 0.1F * static_cast<float>(i % 4);
+        sampling.seed = static_cast<std::uint64_t>(i);
+        sampling.ignore_eos = i % 2 == 0;
+        if (i % 6 == 1) sampling.top_k = 20;
+        if (i % 6 == 2) sampling.top_p = 0.9F;
+        if (i % 6 == 4) sampling.min_p = 0.05F;
+        if (i % 6 == 5) sampling.repetition_penalty = 1.3F;
+        const std::string id = "request-" + std::to_string(10 + i);
+        if (i % 4 == 3) {
+            std::vector<Token> tokens;
+            for (int t = 0; t < 1 + 37 * i % 190; ++t)
+                tokens.push_back((t * 7919 + i * 104729 + 3) % vocabulary);
+            requests.push_back(token_request(id, tokens, sampling));
+        } else {
+            const std::string end = "\nLine " + std::to_string(i) + " of the speech, and then:\n";
+            requests.push_back(text_request(id, i % 4 == 0 ? end : header + end, sampling));
+        }
+    }
+    return requests;
+}
+
+class SameBits : public testing::TestWithParam<const char*> {
+protected:
+    SameBits() : requests_(mixed_requests(2000)) {
+        plain_.checkpoint = GetParam();
+        plain_.policy = {1, 512, 512, false};
+        expected_ = transcript(run_requests(plain_, requests_));
+    }
+
+    void expect_same(const RunSettings& settings, const std::string& what) {
+        const RunResult result = run_requests(settings, requests_);
+        EXPECT_EQ(transcript(result), expected_) << what;
+    }
+
+    RunSettings plain() const { return plain_; }
+    RunSettings batched() const {
+        RunSettings settings = plain_;
+        settings.policy = {16, 128, 64, true};
+        return settings;
+    }
+    bool wide() const { return plain_.checkpoint == "wide"; }
+
+    std::vector<Request> requests_;
+    RunSettings plain_;
+    std::string expected_;
+};
+
+TEST_P(SameBits, ProducesText) {
+    EXPECT_EQ(run_requests(plain(), requests_).answers.size(), requests_.size());
+    EXPECT_NE(expected_.find("\"finish_reason\":\"length\""), std::string::npos);
+    EXPECT_EQ(expected_.find("\"finish_reason\":\"error\""), std::string::npos);
+}
+
+TEST_P(SameBits, OnAnyNumberOfRanks) {
+    for (const int ranks : {1, 2, 4, 8}) {
+        if (ranks == 8 && !wide()) continue;
+        RunSettings settings = batched();
+        settings.ranks = ranks;
+        expect_same(settings, std::to_string(ranks) + " ranks");
+    }
+}
+
+TEST_P(SameBits, InAnyBatch) {
+    for (const int batch : {1, 3, 16, 64}) {
+        RunSettings settings = plain();
+        settings.policy.max_sequences = batch;
+        expect_same(settings, "batches of " + std::to_string(batch));
+    }
+}
+
+TEST_P(SameBits, WithAnyPrefillChunk) {
+    for (const int chunk : {1, 7, 64, 512}) {
+        RunSettings settings = plain();
+        settings.policy = {4, 512, chunk, false};
+        expect_same(settings, "chunks of " + std::to_string(chunk));
+    }
+}
+
+TEST_P(SameBits, OnAnyNumberOfThreads) {
+    for (const int threads : {2, 3}) {
+        RunSettings settings = batched();
+        settings.threads = threads;
+        expect_same(settings, std::to_string(threads) + " threads");
+    }
+}
+
+TEST_P(SameBits, WhenSequencesArePreempted) {
+    RunSettings settings = batched();
+    settings.pages = 9;
+    settings.policy.share_prefixes = false;
+    const RunResult result = run_requests(settings, requests_);
+    EXPECT_GT(result.tally.preemptions, 0) << "memory was not small enough to tell anything";
+    EXPECT_EQ(transcript(result), expected_);
+}
+
+TEST_P(SameBits, WithPrefixesSharedOrNot) {
+    const RunResult shared = run_requests(batched(), requests_);
+    EXPECT_GT(shared.tally.shared_tokens, 0) << "nothing was shared";
+    EXPECT_EQ(transcript(shared), expected_);
+    RunSettings settings = batched();
+    settings.policy.share_prefixes = false;
+    expect_same(settings, "no sharing");
+}
+
+TEST_P(SameBits, WithEverythingAtOnce) {
+    RunSettings settings = batched();
+    settings.ranks = 2;
+    settings.threads = 2;
+    settings.pages = 12;
+    settings.policy = {5, 40, 17, true};
+    expect_same(settings, "two ranks of two threads, short of memory");
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, SameBits, testing::Values("v3", "v3-bf16", "v2", "wide"),
+                         [](const auto& info) {
+                             std::string name = info.param;
+                             for (char& c : name) c = c == '-' ? '_' : c;
+                             return name;
+                         });
+
+// With activations in fp8 the blocks of quantisation follow the checkpoint's slices, not the ranks.
+TEST(SameBitsInFp8, OnAnyNumberOfRanksAndInAnyBatch) {
+    const std::vector<Request> requests = mixed_requests(2000);
+    RunSettings settings;
+    settings.gemm = Products::Fp8;
+    settings.policy = {1, 512, 512, false};
+    const std::string expected = transcript(run_requests(settings, requests));
+    settings.policy = {16, 128, 64, true};
+    for (const int ranks : {1, 2, 4}) {
+        settings.ranks = ranks;
+        EXPECT_EQ(transcript(run_requests(settings, requests)), expected) << ranks << " ranks";
+    }
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,182 @@
+// The fast CPU backend against the reference backend on the same weights, and against the goldens.
+//
+// The bound. The two differ by what the fast path rounds: activations to bfloat16 on entering each product
+// (unit roundoff u = 2^-9), and keys and values on entering the cache. Roundings are independent, so their
+// effects add as squares: after P products in a row the relative error of a normed state is about u / sqrt(3)
+// * sqrt(P), and a logit, a sum over that state, moves by that share of the logits' own size. P is 7 products
+// and the cache in each layer, and the head: 8 L + 1. The root mean square over positions and vocabulary must
+// stay below twice
+//     u / sqrt(3) * sqrt(8 L + 1) * rms(logits),
+// and a single logit below 8 times that (2048 x 1000 normal draws reach about 5.3 sigma; residual connections
+// carry some states further). Positions after a router chose otherwise than the reference did are not
+// compared: there, a jump is right.
+#include "support/goldens.hpp"
+#include "support/small_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace sluice::test {
+namespace {
+
+class Choices : public StepObserver {
+public:
+    void hidden(int, ConstView) override {}
+    void routing(int, ConstView expert, ConstView) override {
+        const auto* begin = expert.as<std::int32_t>();
+        layers.emplace_back(begin, begin + expert.shape.elements());
+        width = expert.shape[1];
+    }
+    std::vector<std::vector<std::int32_t>> layers;
+    std::int64_t width = 1;
+};
+
+// The first position at which two runs chose different experts in any layer.
+std::int64_t first_flip(const Choices& a, const Choices& b, std::int64_t tokens) {
+    std::int64_t first = tokens;
+    for (std::size_t layer = 0; layer < a.layers.size(); ++layer) {
+        const auto [one, other] = std::ranges::mismatch(a.layers[layer], b.layers[layer]);
+        if (one != a.layers[layer].end()) first = std::min(first, (one - a.layers[layer].begin()) / a.width);
+    }
+    return first;
+}
+
+struct Difference {
+    double squares = 0, logit_squares = 0, largest = 0;
+    std::int64_t values = 0;
+};
+
+void compare(std::span<const float> fast, std::span<const float> reference, Difference& total) {
+    for (std::size_t i = 0; i < fast.size(); ++i) {
+        const double difference = static_cast<double>(fast[i]) - reference[i];
+        total.squares += difference * difference;
+        total.logit_squares += static_cast<double>(reference[i]) * reference[i];
+        total.largest = std::max(total.largest, std::abs(difference));
+        ++total.values;
+    }
+}
+
+struct Case {
+    const char* checkpoint;
+    const char* golden;
+};
+
+class FastBackend : public testing::TestWithParam<Case> {};
+
+TEST_P(FastBackend, StaysWithinBf16RoundingOfTheReference) {
+    const auto ranks = make_self();
+    SmallModel fast(GetParam().checkpoint, {.threads = 2}, *ranks);
+    SmallModel reference(GetParam().checkpoint,
+                         {.family = kernels::Family::Reference, .kv_dtype = DType::F32}, *ranks);
+    const std::int64_t vocab = fast.config().vocab;
+    Difference total;
+    for (const GoldenPrompt& prompt : read_goldens(GetParam().golden).prompts) {
+        Choices mine;
+        Choices true_choices;
+        const std::vector<float> a = fast.logits(prompt.ids.values, 0, &mine);
+        const std::vector<float> b = reference.logits(prompt.ids.values, 0, &true_choices);
+        const auto same =
+            static_cast<std::size_t>(first_flip(mine, true_choices, prompt.ids.shape[0]) * vocab);
+        compare(std::span(a).first(same), std::span(b).first(same), total);
+    }
+    const double layers = static_cast<double>(fast.config().layers.size());
+    const double rms_logit = std::sqrt(total.logit_squares / static_cast<double>(total.values));
+    const double sigma = 0x1p-9 / std::sqrt(3.0) * std::sqrt(8 * layers + 1) * rms_logit;
+    const double rms = std::sqrt(total.squares / static_cast<double>(total.values));
+    RecordProperty("rms_over_sigma", std::to_string(rms / sigma));
+    RecordProperty("largest_over_sigma", std::to_string(total.largest / sigma));
+    EXPECT_GT(total.values, 300 * vocab) << "too little was compared";
+    EXPECT_GT(rms, 0) << "the fast backend cannot be exact: it rounds";
+    EXPECT_LT(rms, 2 * sigma);
+    EXPECT_LT(total.largest, 16 * sigma);
+}
+
+struct Agreement {
+    std::int64_t positions = 0, same_best = 0;
+    double nll = 0, golden_nll = 0;
+};
+
+Agreement agreement_of(SmallModel& model, const Goldens& goldens) {
+    Agreement result;
+    const std::int64_t vocab = model.config().vocab;
+    for (const GoldenPrompt& prompt : goldens.prompts) {
+        const std::vector<float> logits = model.logits(prompt.ids.values);
+        for (std::int64_t t = 0; t < prompt.ids.shape[0]; ++t) {
+            const float* row = logits.data() + t * vocab;
+            result.same_best += std::max_element(row, row + vocab) - row == prompt.top8_ids.row(t)[0] ? 1 : 0;
+            ++result.positions;
+        }
+    }
+    const GoldenText& text = goldens.perplexity;
+    for (std::int64_t row = 0; row < text.ids.shape[0]; ++row) {
+        const std::int32_t* ids = text.ids.row(row);
+        const std::int64_t length = text.ids.shape[1] - 1;
+        const std::vector<float> logits = model.logits({ids, static_cast<std::size_t>(length)});
+        for (std::int64_t t = 0; t < length; ++t) {
+            const float* begin = logits.data() + t * vocab;
+            double sum = 0;
+            for (std::int64_t id = 0; id < vocab; ++id) sum += std::exp(static_cast<double>(begin[id]));
+            result.nll += std::log(sum) - begin[ids[t + 1]];
+            result.golden_nll += text.token_nll.row(row)[t];
+        }
+    }
+    result.nll /= static_cast<double>(text.token_nll.values.size());
+    result.golden_nll /= static_cast<double>(text.token_nll.values.size());
+    return result;
+}
+
+// Rounding flips a near-tie here and there, hence shares of positions; goldens are of unrounded weights.
+TEST_P(FastBackend, AgreesWithTheGoldens) {
+    const auto ranks = make_self();
+    SmallModel model(GetParam().checkpoint, {.threads = 2}, *ranks);
+    const Agreement found = agreement_of(model, read_goldens(GetParam().golden));
+    EXPECT_GE(static_cast<double>(found.same_best) / static_cast<double>(found.positions), 0.975);
+    EXPECT_NEAR(std::exp(found.nll - found.golden_nll), 1, 0.005);
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, FastBackend,
+                         testing::Values(Case{"v3", "deepseek-v3-tiny"}, Case{"v3-bf16", "deepseek-v3-tiny"},
+                                         Case{"v2", "deepseek-v2-tiny"}),
+                         [](const auto& info) {
+                             return std::string(info.index == 0   ? "v3_fp8"
+                                                : info.index == 1 ? "v3_bf16"
+                                                                  : "v2_bf16");
+                         });
+
+TEST(Fp8Activations, AgreeWithTheGoldens) {
+    const auto ranks = make_self();
+    SmallModel model("v3-1-slice", {.gemm = Products::Fp8, .threads = 2}, *ranks);
+    const Agreement found = agreement_of(model, read_goldens("deepseek-v3-tiny"));
+    EXPECT_GE(static_cast<double>(found.same_best) / static_cast<double>(found.positions), 0.93);
+    EXPECT_NEAR(std::exp(found.nll - found.golden_nll), 1, 0.005);
+}
+
+// Same quantised activations on both sides: only the order of float32 sums differs, and bfloat16 where the
+// checkpoint has no scales. Quantisation is a staircase, so a tiny difference now and then moves a value by a
+// whole step: the medians agree closely, and few positions differ in their best token.
+TEST(Fp8Activations, MatchTheReferenceBackend) {
+    const auto ranks = make_self();
+    SmallModel fast("v3", {.gemm = Products::Fp8, .threads = 2}, *ranks);
+    SmallModel reference(
+        "v3", {.family = kernels::Family::Reference, .gemm = Products::Fp8, .kv_dtype = DType::F32}, *ranks);
+    const std::int64_t vocab = fast.config().vocab;
+    std::int64_t positions = 0;
+    std::int64_t same = 0;
+    for (const GoldenPrompt& prompt : read_goldens("deepseek-v3-tiny").prompts) {
+        const std::vector<float> a = fast.logits(prompt.ids.values);
+        const std::vector<float> b = reference.logits(prompt.ids.values);
+        for (std::int64_t t = 0; t < prompt.ids.shape[0]; ++t, ++positions) {
+            const auto best = [&](const std::vector<float>& logits) {
+                return std::max_element(logits.begin() + t * vocab, logits.begin() + (t + 1) * vocab) -
+                       logits.begin();
+            };
+            same += best(a) == best(b) ? 1 : 0;
+        }
+    }
+    EXPECT_GE(static_cast<double>(same) / static_cast<double>(positions), 0.97);
+}
+
+}  // namespace
+}  // namespace sluice::test

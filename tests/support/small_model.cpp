@@ -1,0 +1,70 @@
+#include "support/small_model.hpp"
+
+#include "core/error.hpp"
+
+#include <algorithm>
+
+namespace sluice::test {
+
+std::filesystem::path built_checkpoint(const std::string& name) {
+    return std::filesystem::path(SLUICE_BUILT_CHECKPOINTS) / name;
+}
+
+SmallModel::SmallModel(const std::string& checkpoint, const SmallModelOptions& options, Communicator& ranks)
+    : ranks_(ranks),
+      ops_(options.family, options.threads),
+      checkpoint_(open_sluice_checkpoint(built_checkpoint(checkpoint))) {
+    const Shard shard{ranks.rank(), ranks.size(), checkpoint_->slices()};
+    Weights weights = load_weights(*checkpoint_, shard, ops_, options.gemm, [](std::uint64_t) {});
+    const DecoderLimits limits{options.rows, options.logit_rows, options.positions};
+    decoder_ =
+        std::make_unique<Decoder>(checkpoint_->config(), shard, std::move(weights), limits, ops_, ranks);
+    cache_ = std::make_unique<KvCache>(ops_.memory(), checkpoint_->config(), options.kv_dtype, options.pages);
+}
+
+std::int64_t SmallModel::local_vocabulary() const {
+    return decoder_->vocabulary_slices().back() - decoder_->vocabulary_slices().front();
+}
+
+// Pages in reverse, so that nothing rests on their order.
+Step SmallModel::step_of(std::span<const std::int32_t> ids, int first, int count, bool all_logits) const {
+    Step step;
+    step.sequences.push_back({0, count, first + count, 0});
+    const auto page_of = [&](int position) { return cache_->pages() - 1 - position / kernels::kPageTokens; };
+    for (int p = 0; p < first + count; p += kernels::kPageTokens) step.pages.push_back(page_of(p));
+    for (int i = 0; i < count; ++i) {
+        const int position = first + i;
+        step.tokens.push_back(ids[static_cast<std::size_t>(position)]);
+        step.positions.push_back(position);
+        step.slots.push_back(page_of(position) * kernels::kPageTokens + position % kernels::kPageTokens);
+        if (all_logits || i == count - 1) step.logit_rows.push_back(i);
+    }
+    return step;
+}
+
+std::vector<float> SmallModel::logits(std::span<const std::int32_t> ids, int chunk, StepObserver* observer) {
+    std::vector<float> all;
+    const int total = static_cast<int>(ids.size());
+    for (int first = 0; first < total;) {
+        const int count = std::min(chunk == 0 ? total : chunk, total - first);
+        const View part = decoder_->run(step_of(ids, first, count, true), *cache_, observer);
+        all.insert(all.end(), part.as<float>(), part.as<float>() + part.shape.elements());
+        first += count;
+    }
+    return all;
+}
+
+std::vector<std::int32_t> SmallModel::greedy(std::span<const std::int32_t> ids, int tokens) {
+    expect(ranks_.size() == 1, "greedy() sees one rank's logits only");
+    std::vector<std::int32_t> text(ids.begin(), ids.end());
+    for (int i = 0; i < tokens; ++i) {
+        const int first = i == 0 ? 0 : static_cast<int>(text.size()) - 1;
+        const View row =
+            decoder_->run(step_of(text, first, static_cast<int>(text.size()) - first, false), *cache_);
+        const float* begin = row.as<float>();
+        text.push_back(static_cast<std::int32_t>(std::max_element(begin, begin + row.shape[1]) - begin));
+    }
+    return {text.begin() + static_cast<std::ptrdiff_t>(ids.size()), text.end()};
+}
+
+}  // namespace sluice::test
