@@ -1,5 +1,6 @@
 #include "jobs/generate_job.hpp"
 
+#include "backend/devices.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
 #include "comm/collectives.hpp"
 #include "comm/placement.hpp"
@@ -17,10 +18,13 @@
 #include "text/run_record.hpp"
 #include "text/tokenizer.hpp"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -83,12 +87,10 @@ void plan(Setup& setup, const GenerateOptions& options) {
     request.kv_memory = options.kv_memory;
     request.kv_dtype = options.kv_dtype;
     request.sequences = options.max_batch;
-    request.length_is_wish = options.max_seq_len == 0;
     request.limits = {options.max_batch_tokens, options.max_batch,
                       options.max_seq_len > 0 ? options.max_seq_len : config.max_length};
     setup.memory = plan_memory(config, setup.shard, request);
     setup.limits = request.limits;
-    setup.limits.positions = setup.memory.positions;
 }
 
 void open_files(Setup& setup, const GenerateOptions& options) {
@@ -96,6 +98,13 @@ void open_files(Setup& setup, const GenerateOptions& options) {
     setup.total = count_requests(options.prompts);
     if (!options.dry_run)
         setup.output = std::make_unique<CompletionFile>(options.output, options.output_mode());
+}
+
+// Every rank's cache has the same pages: as many as the rank with the least room.
+int least(Communicator& world, int mine) {
+    std::vector<int> all(static_cast<std::size_t>(world.size()));
+    world.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+    return *std::ranges::min_element(all);
 }
 
 Setup prepare(Communicator& world, const GenerateOptions& options) {
@@ -107,6 +116,7 @@ Setup prepare(Communicator& world, const GenerateOptions& options) {
         plan(setup, options);
         if (world.rank() == 0) open_files(setup, options);
     });
+    setup.memory.pages = least(world, setup.memory.pages);
     return setup;
 }
 
@@ -114,15 +124,13 @@ void log_plan(const Setup& setup, const GenerateOptions& options) {
     const ModelConfig& config = setup.checkpoint->config();
     log_info("{}: {} layers, {} slices, on {} ranks of {} threads", options.model.string(),
              config.layers.size(), setup.shard.slices, setup.shard.ranks, setup.threads);
+    const std::vector<Device> gpus = cuda_devices();
+    if (options.device == "auto" && !gpus.empty()) {
+        log_info("{} is here, but this version computes on the CPU", gpus.front().name);
+    }
     log_info("each rank: weights {}, workspace {}, KV cache {} ({} tokens)", bytes_text(setup.memory.weights),
              bytes_text(setup.memory.workspace), bytes_text(setup.memory.kv),
              static_cast<std::int64_t>(setup.memory.pages) * kernels::kPageTokens);
-    if (setup.limits.positions < config.max_length && options.max_seq_len == 0) {
-        log_warning(
-            "sequences are limited to {} tokens by the KV cache (the model has {} positions); --kv-memory "
-            "gives more",
-            setup.limits.positions, config.max_length);
-    }
 }
 
 Weights load(Communicator& world, const Setup& setup, const Ops& ops, const GenerateOptions& options) {

@@ -19,6 +19,7 @@ void catch_stop_signals() {
         action.sa_flags = SA_RESTART | (signal == SIGINT ? SA_RESETHAND : 0);
         sigaction(signal, &action, nullptr);
     }
+    std::signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of the output, with its message
 }
 
 int stop_signal() { return caught; }

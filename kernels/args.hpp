@@ -73,7 +73,8 @@ struct ProductArgs {
     std::span<const ProductJob> jobs;
 };
 
-// Rotates pairs of x by the angles of each row's position (RoPE, arXiv:2104.09864). `out` may be x with its strides.
+// Rotates pairs of x by the angles of each row's position (RoPE, arXiv:2104.09864). `out` may be x with its
+// strides.
 struct RopeArgs {
     const float* x = nullptr;  // head h of row r begins at x + r * x_row_stride + h * x_head_stride
     std::int64_t x_row_stride = 0, x_head_stride = 0;

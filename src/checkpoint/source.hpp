@@ -9,15 +9,16 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
 // A whole tensor, borrowed from the source (mapped file).
 struct SourceTensor {
-    const std::byte* values = nullptr;
+    const std::byte* values = nullptr;  // not aligned to the element
     DType dtype = DType::BF16;
     Shape shape;
-    const float* scales = nullptr;  // [ceil(rows / block_rows), ceil(cols / block_cols)], or null
+    std::vector<float> scales;  // [ceil(rows / block_rows), ceil(cols / block_cols)]; empty: none
     int block_rows = 0, block_cols = 0;
     std::string where;  // file and foreign name, for messages
 };
@@ -27,15 +28,17 @@ public:
     virtual ~CheckpointSource() = default;
     virtual const ModelConfig& config() const = 0;
     virtual const std::string& config_json() const = 0;  // as read
-    virtual const std::map<std::string, std::string>& text_files()
-        const = 0;  // tokenizer and generation files
-    virtual SourceTensor tensor(const TensorSpec&) const = 0;
+    // Tokenizer and generation files.
+    virtual const std::map<std::string, std::string>& text_files() const = 0;
+    virtual DType dtype(const TensorSpec&) const = 0;  // without touching the values
+    virtual SourceTensor tensor(
+        const TensorSpec&) const = 0;                   // ExitCode::Checkpoint for scales that are no numbers
     virtual void release(const TensorSpec&) const = 0;  // its pages may leave memory
 };
 
-// Opens a folder with config.json and safetensors, and checks it whole before any work: every tensor of the
-// catalog is there with its shape, type and scale; every tensor in the files is known. ExitCode::Checkpoint
-// otherwise.
+// Opens a folder with config.json (or one config_*.json) and safetensors, and checks it whole before any
+// work: every tensor of the catalog is there with its shape, type and scale; every tensor in the files is
+// known. ExitCode::Checkpoint otherwise.
 std::unique_ptr<CheckpointSource> open_hugging_face(const std::filesystem::path& folder);
 
 }  // namespace sluice

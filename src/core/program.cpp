@@ -23,7 +23,8 @@ int run_reporting(const CLI::App& app, const std::function<ExitCode()>& work) {
     } catch (const Error& problem) {
         return report(app, problem.code(), problem.what());
     } catch (const std::bad_alloc&) {
-        return report(app, ExitCode::Internal, "out of memory: close other programs, or use a larger machine");
+        return report(app, ExitCode::Internal,
+                      "out of memory: close other programs, or use a larger machine");
     } catch (const std::filesystem::filesystem_error& problem) {
         return report(app, ExitCode::File, problem.what());
     } catch (const std::exception& problem) {
@@ -43,8 +44,10 @@ int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCo
         ->group("Program");
     app.set_config("--config", "", "Options from a TOML file, by their long names; the command line wins")
         ->group("Program");
-    app.set_version_flag("--version", app.get_name() + " " + program_version())->group("Program");
-    app.get_help_ptr()->group("Program");
+    app.set_version_flag("--version", app.get_name() + " " + program_version(), "Print the version and exit")
+        ->group("Program");
+    app.set_help_flag();  // off and on again: the program's own options come first in the list
+    app.set_help_flag("-h,--help", "Print this help and exit")->group("Program");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& end) {

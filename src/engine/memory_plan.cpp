@@ -99,9 +99,6 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
         kv_budget(request, left, page, pages_a_sequence * static_cast<std::uint64_t>(request.sequences));
     plan.pages = static_cast<int>(std::min<std::uint64_t>(budget / page, 1U << 24));
     plan.kv = static_cast<std::uint64_t>(plan.pages) * page;
-    plan.positions =
-        static_cast<int>(std::min<std::uint64_t>(static_cast<std::uint64_t>(plan.pages) * kPage,
-                                                 static_cast<std::uint64_t>(request.limits.positions)));
 
     const std::string sum = fmt::format(
         "weights {} + workspace {} + KV cache {} ({} pages of {}) on rank {} of {}, where {} is available",
@@ -109,14 +106,11 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
         bytes_text(page), shard.rank, shard.ranks, bytes_text(request.available));
     require(fixed + std::max(plan.kv, page) <= request.available, ExitCode::Checkpoint,
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), a smaller "
-            "--kv-memory, "
-            "or a smaller --max-batch-tokens",
+            "--kv-memory, or a smaller --max-batch-tokens",
             sum, possible_ranks(shard.slices));
-    require(plan.pages > 0, ExitCode::Checkpoint,
-            "no room for a page of KV cache: {}. Give --kv-memory at least {}", sum, bytes_text(page));
-    require(request.length_is_wish || plan.positions == request.limits.positions, ExitCode::Checkpoint,
-            "one sequence of --max-seq-len {} needs {} of KV cache: {}. Give --kv-memory that much, or a "
-            "smaller --max-seq-len",
+    require(static_cast<std::uint64_t>(plan.pages) >= pages_a_sequence, ExitCode::Checkpoint,
+            "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "
+            "--max-seq-len",
             request.limits.positions, bytes_text(pages_a_sequence * page), sum);
     return plan;
 }

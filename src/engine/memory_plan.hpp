@@ -15,21 +15,20 @@ struct MemoryRequest {
     std::uint64_t available = 0;  // for this rank
     std::string kv_memory;        // "20GiB", "80%" of what is left after weights and workspace; empty: choose
     DType kv_dtype = DType::BF16;
-    DecoderLimits limits;         // positions: the longest sequence wanted
-    int sequences = 0;            // running at once
-    bool length_is_wish = false;  // positions may be lowered to what fits
+    DecoderLimits limits;
+    int sequences = 0;  // running at once
 };
 
 struct MemoryPlan {
     std::uint64_t weights = 0, workspace = 0, kv = 0;
     int pages = 0;
-    int positions = 0;  // longest sequence
 };
 
 // Bytes of a rank's packed weights.
 std::uint64_t weight_bytes(const ModelConfig& config, const Shard& shard);
 
-// ExitCode::Checkpoint, with the sum written out, when it does not fit.
+// The cache must hold at least one sequence of limits.positions. ExitCode::Checkpoint, with the sum written
+// out, when it does not fit.
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request);
 
 // Memory this process may still take: what the system has available, or its control group's limit leaves.

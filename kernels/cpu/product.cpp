@@ -1,0 +1,207 @@
+// Cuts jobs into tasks and shares them among threads; the arithmetic is in product_kernel.hpp.
+#include "kernels/cpu/product.hpp"
+
+#include "core/error.hpp"
+#include "kernels/cpu/pack.hpp"
+#include "kernels/cpu/product_isa.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace sluice::kernels::cpu {
+namespace {
+
+// Which set multiplies: float32 products have no bfloat16 instruction to use.
+struct Level {
+    const ProductIsa* products;
+    const ProductIsa* float_products;
+};
+
+struct JobPlan {
+    const ProductJob* job = nullptr;
+    const CpuWeight* weight = nullptr;
+    const ProductIsa* isa = nullptr;
+    std::byte* x = nullptr;  // converted: [rows][row_bytes]
+    std::int64_t row_bytes = 0;
+    float* x_scales = nullptr;  // [rows][blocks]
+    std::int64_t first_row = 0;
+};
+
+struct Tile {
+    int plan = 0, segment = 0;
+    std::int64_t first_panel = 0, panels = 0, first_row = 0, rows = 0;
+};
+
+struct Plan {
+    std::vector<JobPlan> jobs;
+    std::vector<Tile> tiles;
+    std::int64_t rows = 0;
+    std::int64_t widest_block = 0;  // pairs
+    Scratch x;
+};
+
+constexpr std::int64_t round_up(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// An odd number of cache lines, so that the rows of a tile do not all fall in the same cache set.
+std::int64_t row_bytes(const JobPlan& job) {
+    return (round_up(job.weight->pairs * 2 * job.isa->x_bytes) / 64 | 1) * 64;
+}
+
+std::int64_t x_bytes(const JobPlan& job) { return job.job->rows * job.row_bytes; }
+
+std::int64_t scale_bytes(const JobPlan& job) {
+    return job.weight->products == Products::Fp8 ? round_up(job.job->rows * job.weight->blocks * 4) : 0;
+}
+
+void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
+    plan.jobs.clear();
+    plan.rows = plan.widest_block = 0;
+    std::int64_t bytes = 0;
+    for (const ProductJob& job : args.jobs) {
+        if (job.rows == 0) continue;
+        JobPlan entry;
+        entry.job = &job;
+        entry.weight = static_cast<const CpuWeight*>(job.weight);
+        entry.isa = entry.weight->products == Products::F32 ? level.float_products : level.products;
+        entry.row_bytes = row_bytes(entry);
+        entry.first_row = plan.rows;
+        plan.rows += job.rows;
+        bytes += x_bytes(entry) + scale_bytes(entry);
+        if (entry.weight->format == Format::Fp8) {
+            for (const Segment& s : entry.weight->segment) {
+                for (int b = 0; b < s.blocks; ++b)
+                    plan.widest_block = std::max(plan.widest_block, s.block_pair[b + 1] - s.block_pair[b]);
+            }
+        }
+        plan.jobs.push_back(entry);
+    }
+    std::byte* memory = plan.x.at_least(static_cast<std::size_t>(bytes));
+    for (JobPlan& job : plan.jobs) {
+        job.x = memory;
+        memory += x_bytes(job);
+        job.x_scales = scale_bytes(job) == 0 ? nullptr : reinterpret_cast<float*>(memory);
+        memory += scale_bytes(job);
+    }
+}
+
+// Tiles as large as leave every thread several to take, so that all end together.
+void plan_tiles(Plan& plan, int threads) {
+    std::int64_t panels = 0;
+    for (const JobPlan& job : plan.jobs) {
+        panels += job.weight->panels * job.weight->segments * ((job.job->rows + kTileRows - 1) / kTileRows);
+    }
+    std::int64_t width = kTilePanels;
+    while (width > 1 && threads > 1 && panels / width < 4 * threads) width /= 2;
+    plan.tiles.clear();
+    for (std::size_t j = 0; j < plan.jobs.size(); ++j) {
+        const JobPlan& job = plan.jobs[j];
+        for (int s = 0; s < job.weight->segments; ++s) {
+            for (std::int64_t p = 0; p < job.weight->panels; p += width) {
+                for (std::int64_t r = 0; r < job.job->rows; r += kTileRows) {
+                    plan.tiles.push_back({static_cast<int>(j), s, p, std::min(width, job.weight->panels - p),
+                                          r, std::min(kTileRows, job.job->rows - r)});
+                }
+            }
+        }
+    }
+}
+
+RowForm form_of(Products products) {
+    return products == Products::Bf16  ? RowForm::Bf16
+           : products == Products::Fp8 ? RowForm::Fp8
+                                       : RowForm::F32;
+}
+
+void convert(const Plan& plan, std::int64_t number) {
+    const auto after = std::upper_bound(plan.jobs.begin(), plan.jobs.end(), number,
+                                        [](std::int64_t n, const JobPlan& job) { return n < job.first_row; });
+    const JobPlan& job = *(after - 1);
+    const CpuWeight& weight = *job.weight;
+    const std::int64_t row = number - job.first_row;
+    const std::int64_t from = job.job->gather == nullptr ? row : job.job->gather[row];
+    for (const Segment& segment : weight.segment) {
+        RowTask task;
+        task.segment = &segment;
+        task.form = form_of(weight.products);
+        task.power_of_two_scales = weight.power_of_two_scales;
+        task.x = job.job->x + from * job.job->x_stride + segment.first_col;
+        task.out = job.x + row * job.row_bytes + segment.first_pair * 2 * job.isa->x_bytes;
+        if (job.x_scales != nullptr) task.scales = job.x_scales + row * weight.blocks + segment.first_block;
+        job.isa->convert(task);
+    }
+}
+
+void multiply(const Plan& plan, const Tile& tile, void* scratch) {
+    const JobPlan& job = plan.jobs[static_cast<std::size_t>(tile.plan)];
+    const CpuWeight& weight = *job.weight;
+    const Segment& segment = weight.segment[static_cast<std::size_t>(tile.segment)];
+    TileTask task;
+    task.segment = &segment;
+    task.format = weight.format;
+    task.first_panel = tile.first_panel;
+    task.panels = tile.panels;
+    task.padded_columns = weight.panels * kPanel;
+    task.columns = weight.rows;
+    task.x_stride = job.row_bytes / job.isa->x_bytes;
+    task.x = job.x + tile.first_row * job.row_bytes + segment.first_pair * 2 * job.isa->x_bytes;
+    task.x_scale_stride = weight.blocks;
+    if (job.x_scales != nullptr)
+        task.x_scales = job.x_scales + tile.first_row * weight.blocks + segment.first_block;
+    task.rows = tile.rows;
+    task.out = job.job->out + tile.segment * job.job->segment_stride + tile.first_row * job.job->out_stride;
+    task.out_stride = job.job->out_stride;
+    task.scratch = scratch;
+    job.isa->multiply(task);
+}
+
+void run(const ProductArgs& args, const Execution& execution, const Level& level) {
+    thread_local Plan mine;  // each calling thread's own; the team below borrows it
+    Plan& plan = mine;
+    plan_jobs(plan, args, level);
+    plan_tiles(plan, execution.threads);
+    const auto tiles = static_cast<std::int64_t>(plan.tiles.size());
+    const auto scratch_bytes = static_cast<std::size_t>(tile_scratch(plan.widest_block));
+#pragma omp parallel num_threads(execution.threads) if (execution.threads > 1)
+    {
+        thread_local Scratch own;
+        void* scratch = own.at_least(scratch_bytes);
+#pragma omp for schedule(static)
+        for (std::int64_t row = 0; row < plan.rows; ++row) convert(plan, row);
+#pragma omp for schedule(dynamic) nowait
+        for (std::int64_t i = 0; i < tiles; ++i)
+            multiply(plan, plan.tiles[static_cast<std::size_t>(i)], scratch);
+    }
+}
+
+bool fits(const ProductArgs& args, bool level) {
+    return level && std::all_of(args.jobs.begin(), args.jobs.end(), [](const ProductJob& job) {
+               return dynamic_cast<const CpuWeight*>(job.weight) != nullptr;
+           });
+}
+
+}  // namespace
+
+bool fits_product_generic(const ProductArgs& args, const Machine& /*machine*/) { return fits(args, true); }
+void run_product_generic(const ProductArgs& args, const Execution& execution) {
+    run(args, execution, {&kProductGeneric, &kProductGeneric});
+}
+#if defined(__x86_64__)
+bool fits_product_avx2(const ProductArgs& args, const Machine& machine) { return fits(args, machine.avx2); }
+void run_product_avx2(const ProductArgs& args, const Execution& execution) {
+    run(args, execution, {&kProductAvx2, &kProductAvx2});
+}
+bool fits_product_avx512(const ProductArgs& args, const Machine& machine) {
+    return fits(args, machine.avx512);
+}
+void run_product_avx512(const ProductArgs& args, const Execution& execution) {
+    run(args, execution, {&kProductAvx512, &kProductAvx512});
+}
+bool fits_product_avx512_bf16(const ProductArgs& args, const Machine& machine) {
+    return fits(args, machine.avx512_bf16 && !machine.slow_bf16_dot);
+}
+void run_product_avx512_bf16(const ProductArgs& args, const Execution& execution) {
+    run(args, execution, {&kProductAvx512Bf16, &kProductAvx512});
+}
+#endif
+
+}  // namespace sluice::kernels::cpu

@@ -1,0 +1,5 @@
+#include "kernels/cpu/product_kernel.hpp"
+
+namespace sluice::kernels::cpu {
+const ProductIsa kProductGeneric = kProductOf<GenericDot>;
+}

@@ -1,0 +1,62 @@
+// What each instruction set gives the product: how it converts a row of activations, and how it multiplies a
+// tile. Plain data; the per-set files include this header.
+#pragma once
+
+#include "kernels/cpu/layout.hpp"
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::kernels::cpu {
+
+enum class RowForm : std::uint8_t { Bf16, Fp8, F32 };  // how activations are rounded
+
+struct RowTask {
+    const Segment* segment = nullptr;
+    RowForm form = RowForm::Bf16;
+    bool power_of_two_scales = false;
+    const float* x = nullptr;  // the row's first column of this segment
+    void* out = nullptr;       // [pairs][2], zeros in the padding
+    float* scales = nullptr;   // [blocks], written for Fp8
+};
+
+// out[r, c] for `rows` converted rows and panels [first_panel, first_panel + panels) of a segment.
+struct TileTask {
+    const Segment* segment = nullptr;
+    Format format = Format::Bf16;
+    std::int64_t first_panel = 0;
+    std::int64_t panels = 0;
+    std::int64_t padded_columns = 0;  // of the weight: the stride of its scales
+    std::int64_t columns = 0;         // of the weight, unpadded
+    const void* x = nullptr;          // converted rows
+    std::int64_t x_stride = 0;        // elements
+    const float* x_scales = nullptr;  // [rows][x_scale_stride] or null
+    std::int64_t x_scale_stride = 0;
+    std::int64_t rows = 0;
+    float* out = nullptr;  // row 0, column 0 of the segment's output
+    std::int64_t out_stride = 0;
+    void* scratch = nullptr;  // tile_scratch() bytes
+};
+
+struct ProductIsa {
+    std::int64_t x_bytes;  // of a converted element: 2 (bfloat16) or 4 (float32)
+    void (*convert)(const RowTask&);
+    void (*multiply)(const TileTask&);
+};
+
+inline constexpr std::int64_t kTilePanels = 8;  // at most in a tile task
+inline constexpr std::int64_t kTileRows = 128;
+
+// Sums of kTileRows x kTilePanels, then the widest block of four panels decoded to bfloat16 or float32.
+constexpr std::int64_t tile_scratch(std::int64_t widest_block_pairs) {
+    return kTileRows * kTilePanels * kPanel * 4 + 4 * widest_block_pairs * pair_bytes(Format::F32);
+}
+
+extern const ProductIsa kProductGeneric;
+#if defined(__x86_64__)
+extern const ProductIsa kProductAvx2;
+extern const ProductIsa kProductAvx512;
+extern const ProductIsa kProductAvx512Bf16;
+#endif
+
+}  // namespace sluice::kernels::cpu

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "kernels/cpu/math.hpp"
+#include "kernels/cpu/run.hpp"
+#include "kernels/cpu/simd.hpp"
+#include "kernels/cpu/vocab_loops.hpp"
+
+namespace sluice::kernels::cpu {
+
+template <class Isa>
+struct Vocab {
+    using F32 = typename Isa::F32;
+    static constexpr int kLanes = Isa::kLanes;
+
+    static bool maxima(const float* logits, std::int64_t count, float* chunk_max) {
+        const F32 infinity = Isa::set(__builtin_inff()), one = Isa::set(1.0F);
+        F32 bad = Isa::zero();
+        for (std::int64_t begin = 0; begin < count; begin += kVocabChunk) {
+            const std::int64_t end = end_of(begin, count);
+            F32 most = Isa::set(-__builtin_inff());
+            for (std::int64_t i = begin; i < end; i += kLanes) {
+                const F32 l = load(logits + i, end - i);
+                most = Isa::max(l, most);
+                bad = Isa::select_less(l, infinity, bad, one);
+            }
+            *chunk_max++ = Isa::max_lane(most);
+        }
+        return Isa::max_lane(bad) == 0;
+    }
+
+    static void masses(const float* logits, std::int64_t count, float max, float rate, double* chunk_sum) {
+        for (std::int64_t begin = 0; begin < count; begin += kVocabChunk) {
+            const std::int64_t end = end_of(begin, count);
+            F32 sum[4] = {Isa::zero(), Isa::zero(), Isa::zero(), Isa::zero()};
+            for (std::int64_t i = begin; i < end; i += 4 * kLanes) {
+#pragma GCC unroll 4
+                for (int j = 0; j < 4; ++j) {
+                    const std::int64_t at = i + j * kLanes;
+                    if (at < end) sum[j] = Isa::add(sum[j], mass(load(logits + at, end - at), max, rate));
+                }
+            }
+            *chunk_sum++ = Isa::sum(Isa::add(Isa::add(sum[0], sum[1]), Isa::add(sum[2], sum[3])));
+        }
+    }
+
+    static void exponentials(const float* logits, std::int64_t count, float max, float rate, float* out) {
+        for (std::int64_t i = 0; i < count; i += kLanes) {
+            Isa::store(out + i, mass(load(logits + i, count - i), max, rate));
+        }
+    }
+
+private:
+    SLUICE_SIMD std::int64_t end_of(std::int64_t begin, std::int64_t count) {
+        return begin + kVocabChunk < count ? begin + kVocabChunk : count;
+    }
+    // Lanes beyond `left` weigh nothing.
+    SLUICE_SIMD F32 load(const float* p, std::int64_t left) {
+        if (left >= kLanes) return Isa::load(p);
+        float padded[kLanes];
+        for (float& value : padded) value = -__builtin_inff();
+        __builtin_memcpy(padded, p, static_cast<unsigned long>(left) * sizeof(float));
+        return Isa::load(padded);
+    }
+    SLUICE_SIMD F32 mass(F32 l, float max, float rate) {
+        return Math<Isa>::exp(Isa::mul(Isa::sub(l, Isa::set(max)), Isa::set(rate)));
+    }
+};
+
+template <class Isa>
+void run_vocab(const VocabArgs& args, const Execution& execution) {
+    vocab_with({&Vocab<Isa>::maxima, &Vocab<Isa>::masses, &Vocab<Isa>::exponentials}, args, execution);
+}
+
+}  // namespace sluice::kernels::cpu

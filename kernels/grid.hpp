@@ -1,0 +1,24 @@
+// The k blocks of a weight's parts, and the checks that parts make a whole. Shared by the packers.
+#pragma once
+
+#include "kernels/weight.hpp"
+
+#include <cstdint>
+#include <vector>
+
+namespace sluice::kernels {
+
+struct PartGrid {
+    std::int64_t rows = 0;
+    int segments = 0;
+    bool quantised = false;                            // keeps block scales apart from codes
+    std::vector<std::vector<std::int64_t>> block_col;  // by segment: first column of each block, and the end
+};
+
+// Checks (expect) that the parts cover rows x segments exactly once, that the parts of a segment have the
+// same columns and the same k grid, and that either all parts are quantised or none. A part is quantised when
+// it is fp8 with scales, unless it is dequantised or its products are F32; a weight that is not has one block
+// a segment. Blocks follow the whole tensor's grid: with col_offset set, the first one is short.
+PartGrid grid_of(const PackArgs& args);
+
+}  // namespace sluice::kernels

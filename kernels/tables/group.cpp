@@ -1,0 +1,20 @@
+#include "kernels/cpu/run.hpp"
+#include "kernels/kernel.hpp"
+#include "kernels/reference/run.hpp"
+#include "kernels/tables/fits.hpp"
+
+#include <array>
+
+namespace sluice::kernels {
+
+template <>
+std::span<const Kernel<GroupArgs>> kernels<GroupArgs>() {
+    using Entry = Kernel<GroupArgs>;
+    static constexpr std::array table = {
+        Entry{"cpu", Family::Cpu, &anywhere, &cpu::run_group},
+        Entry{"reference", Family::Reference, &anywhere, &reference::run_group},
+    };
+    return table;
+}
+
+}  // namespace sluice::kernels

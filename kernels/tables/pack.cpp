@@ -1,0 +1,19 @@
+#include "kernels/cpu/pack.hpp"
+
+#include "kernels/kernel.hpp"
+#include "kernels/reference/pack_reference.hpp"
+
+#include <array>
+
+namespace sluice::kernels {
+
+template <>
+std::span<const Kernel<PackArgs>> kernels<PackArgs>() {
+    static constexpr std::array table = {
+        Kernel<PackArgs>{"cpu", Family::Cpu, &cpu::fits_pack, &cpu::run_pack},
+        Kernel<PackArgs>{"reference", Family::Reference, &reference::fits_pack, &reference::run_pack},
+    };
+    return table;
+}
+
+}  // namespace sluice::kernels

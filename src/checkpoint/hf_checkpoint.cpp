@@ -1,0 +1,165 @@
+// Checkpoints in Hugging Face's layout: configuration, safetensors, and for fp8 a scale for each block of a
+// matrix.
+#include "checkpoint/hf_files.hpp"
+#include "checkpoint/hf_names.hpp"
+#include "checkpoint/source.hpp"
+#include "core/json.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <unordered_map>
+
+namespace sluice {
+namespace {
+
+struct Found {
+    TensorPlace values, scales;  // no scales: no entry
+};
+
+std::int64_t blocks(std::int64_t length, int block) { return (length + block - 1) / block; }
+
+bool same_shape(const Shape& shape, const std::vector<std::int64_t>& dims) {
+    if (static_cast<int>(dims.size()) != shape.rank()) return false;
+    for (int axis = 0; axis < shape.rank(); ++axis)
+        if (shape[axis] != dims[static_cast<std::size_t>(axis)]) return false;
+    return true;
+}
+
+class HuggingFaceCheckpoint final : public CheckpointSource {
+public:
+    explicit HuggingFaceCheckpoint(const std::filesystem::path& folder)
+        : folder_(folder.string()), config_path_(find_config(folder)) {
+        config_json_ = read_file(config_path_, ExitCode::Checkpoint);
+        config_ = parse_config(config_json_, config_path_.string());
+        text_files_ = read_text_files(folder);
+        files_ = std::make_unique<HuggingFaceFiles>(folder);
+        match();
+    }
+
+    const ModelConfig& config() const override { return config_; }
+    const std::string& config_json() const override { return config_json_; }
+    const std::map<std::string, std::string>& text_files() const override { return text_files_; }
+    DType dtype(const TensorSpec& spec) const override { return *found(spec).values.entry->type; }
+
+    SourceTensor tensor(const TensorSpec& spec) const override {
+        const Found& found = this->found(spec);
+        SourceTensor tensor;
+        tensor.dtype = *found.values.entry->type;
+        tensor.shape = spec.full;
+        tensor.where =
+            fmt::format("{}: tensor {}", found.values.file->path().string(), hugging_face_name(spec));
+        found.values.file->will_read(*found.values.entry);
+        tensor.values = found.values.file->data(*found.values.entry);
+        if (found.scales.entry != nullptr) read_scales(found.scales, tensor);
+        return tensor;
+    }
+
+    void release(const TensorSpec& spec) const override {
+        const Found& found = this->found(spec);
+        found.values.file->release(*found.values.entry);
+        if (found.scales.entry != nullptr) found.scales.file->release(*found.scales.entry);
+    }
+
+private:
+    const Found& found(const TensorSpec& spec) const {
+        const auto place = found_.find(spec.name);
+        expect(place != found_.end(), "tensor {} is not of this model's catalog", spec.name);
+        return place->second;
+    }
+
+    // Both directions: the catalog's tensors are in the files, and the files' tensors in the catalog.
+    void match() {
+        std::vector<std::string> missing;
+        std::set<std::string> known;
+        for (const TensorSpec& spec : tensor_catalog(config_)) {
+            const std::string name = hugging_face_name(spec);
+            const auto values = files_->tensors().find(name);
+            if (values == files_->tensors().end()) {
+                missing.push_back(name);
+                continue;
+            }
+            Found& found = found_[spec.name];
+            found.values = values->second;
+            check_values(spec, name, found.values);
+            known.insert(name);
+            if (found.values.entry->type == DType::F8E4M3) {
+                found.scales = scales_of(spec, name);
+                known.insert(hugging_face_scale_name(name));
+            }
+        }
+        require(missing.empty(), ExitCode::Checkpoint, "{}: {} tensors are missing that {} asks for: {}",
+                folder_, missing.size(), config_path_.filename().string(), first_few(missing));
+        std::vector<std::string> unknown;
+        for (const auto& [name, place] : files_->tensors())
+            if (!known.contains(name) && !is_left_alone(name, config_)) unknown.push_back(name);
+        require(unknown.empty(), ExitCode::Checkpoint,
+                "{}: {} tensors are not part of the model that {} describes: {}; a result without them would "
+                "be wrong",
+                folder_, unknown.size(), config_path_.filename().string(), first_few(unknown));
+    }
+
+    void check_values(const TensorSpec& spec, const std::string& name, const TensorPlace& place) const {
+        const SafetensorsEntry& entry = *place.entry;
+        const std::string where = fmt::format("{}: tensor {}", place.file->path().string(), name);
+        require(same_shape(spec.full, entry.dims), ExitCode::Checkpoint, "{}: shape {}; {} says {}", where,
+                entry.shape_text(), config_path_.filename().string(), spec.full.text());
+        require(entry.dtype != "F16", ExitCode::Checkpoint,
+                "{}: float16 weights are not supported: convert the checkpoint to bfloat16 first", where);
+        if (spec.quantizable && config_.quantization.dtype == DType::F8E4M3) {
+            require(entry.type == DType::F8E4M3, ExitCode::Checkpoint,
+                    "{}: dtype {}; {} says that it is quantised, F8_E4M3", where, entry.dtype,
+                    config_path_.filename().string());
+            return;
+        }
+        require(entry.type == DType::BF16 || entry.type == DType::F32, ExitCode::Checkpoint,
+                "{}: unsupported dtype {}; expected BF16 or F32{}", where, entry.dtype,
+                entry.type == DType::F8E4M3 && spec.quantizable
+                    ? " (the configuration has no quantization_config)"
+                    : "");
+    }
+
+    TensorPlace scales_of(const TensorSpec& spec, const std::string& weight) const {
+        const std::string name = hugging_face_scale_name(weight);
+        const auto scales = files_->tensors().find(name);
+        require(scales != files_->tensors().end(), ExitCode::Checkpoint,
+                "{}: tensor {} is missing: the block scales of {}, without which its fp8 values mean nothing",
+                folder_, name, weight);
+        const SafetensorsEntry& entry = *scales->second.entry;
+        const Shape expected{blocks(spec.full[0], config_.quantization.block_rows),
+                             blocks(spec.full[1], config_.quantization.block_cols)};
+        require(entry.type == DType::F32 && same_shape(expected, entry.dims), ExitCode::Checkpoint,
+                "{}: tensor {}: {} {}; expected F32 {}, one scale for each {} x {} block of {}",
+                scales->second.file->path().string(), name, entry.dtype, entry.shape_text(), expected.text(),
+                config_.quantization.block_rows, config_.quantization.block_cols, spec.full.text());
+        return scales->second;
+    }
+
+    void read_scales(const TensorPlace& place, SourceTensor& tensor) const {
+        tensor.block_rows = config_.quantization.block_rows;
+        tensor.block_cols = config_.quantization.block_cols;
+        tensor.scales.resize((place.entry->end - place.entry->begin) / sizeof(float));
+        std::memcpy(tensor.scales.data(), place.file->data(*place.entry),
+                    tensor.scales.size() * sizeof(float));
+        for (const float scale : tensor.scales) {
+            require(std::isfinite(scale) && scale >= 0, ExitCode::Checkpoint,
+                    "{}: a block scale is {}; expected finite, non-negative scales", tensor.where, scale);
+        }
+    }
+
+    std::string folder_;
+    std::filesystem::path config_path_;
+    std::string config_json_;
+    ModelConfig config_;
+    std::map<std::string, std::string> text_files_;
+    std::unique_ptr<HuggingFaceFiles> files_;
+    std::unordered_map<std::string, Found> found_;
+};
+
+}  // namespace
+
+std::unique_ptr<CheckpointSource> open_hugging_face(const std::filesystem::path& folder) {
+    return std::make_unique<HuggingFaceCheckpoint>(folder);
+}
+
+}  // namespace sluice

@@ -1,0 +1,62 @@
+// What stands where in a Sluice checkpoint: shared by its writer and its reader.
+#pragma once
+
+#include "core/dtype.hpp"
+#include "model/catalog.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+
+inline constexpr std::string_view kFormatName = "sluice-checkpoint";
+inline constexpr int kFormatVersion = 1;
+inline constexpr int kCommonIndex = -1;  // the "slice" of common.h5
+inline constexpr std::string_view kConfigName = "config.json";
+
+// "common.h5" for kCommonIndex, else "slice-003-of-008.h5".
+std::string checkpoint_file_name(int slice, int slices);
+
+// "/files/config.json"
+std::string text_dataset_name(std::string_view file);
+
+// "/layers/3/attention/q_b.scale"
+std::string scale_dataset_name(std::string_view tensor);
+
+// What a slice holds of a tensor seen as a matrix [shape[0], the rest], and of its grid of scale blocks. A
+// slice that begins inside a block holds that block's scale, too, and begins `row_offset` rows and
+// `col_offset` columns into it.
+struct SlicePart {
+    Shape shape;
+    Range rows, cols;
+    Range scale_rows, scale_cols;  // empty without blocks
+    int row_offset = 0, col_offset = 0;
+    bool empty() const { return rows.size() == 0 || cols.size() == 0; }
+};
+
+// `slice` may be kCommonIndex for a tensor that is not divided. Blocks of 0 x 0: no scales.
+SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, int block_rows, int block_cols);
+
+// The slices that hold something of a tensor: kCommonIndex alone, its expert's alone, or all.
+std::vector<int> slices_of(const TensorSpec& tensor, int slices);
+
+// xxh3-64 as 16 hexadecimal digits, the value's highest first.
+std::string checksum_text(std::uint64_t hash);
+std::uint64_t checksum_of(const void* data, std::size_t bytes);
+
+// A hash of everything that a checkpoint says: equal for equal values, types, shapes, slices and text files.
+class ContentId {
+public:
+    void add(std::string_view dataset, int slice, std::string_view dtype, const Shape& shape,
+             std::string_view checksum);
+    static constexpr std::size_t kDigits = 32;
+    std::string text() const;
+
+private:
+    std::map<std::string, std::string> lines_;  // sorted: the order of writing does not matter
+};
+
+}  // namespace sluice

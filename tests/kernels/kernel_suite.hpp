@@ -1,0 +1,75 @@
+// What the suites over all implementations of an operation share.
+#pragma once
+
+#include "kernels/args.hpp"
+#include "kernels/kernel.hpp"
+#include "kernels/random.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+namespace sluice::test {
+
+using namespace sluice::kernels;
+
+// Half the distance from 1 to the next float32: the rounding error of one operation.
+inline constexpr double kUnit = 0x1p-24;
+
+// Reproducible numbers, the same on every machine.
+class Noise {
+public:
+    explicit Noise(std::uint64_t seed) : key_(mix64(seed)) {}
+    float operator()(float scale = 1) {  // in [-scale, scale)
+        return scale * static_cast<float>(2 * uniform(key_, count_++) - 1);
+    }
+    std::int64_t below(std::int64_t n) {
+        return static_cast<std::int64_t>(uniform(key_, count_++) * static_cast<double>(n));
+    }
+    std::vector<float> vector(std::int64_t n, float scale = 1) {
+        std::vector<float> values(static_cast<std::size_t>(n));
+        for (float& value : values) value = (*this)(scale);
+        return values;
+    }
+
+private:
+    std::uint64_t key_, count_ = 0;
+};
+
+// A suite whose parameter is an index into kernels<Args>().
+template <class Args>
+class KernelSuite : public testing::TestWithParam<std::size_t> {
+protected:
+    static const Kernel<Args>& at(std::size_t i) { return sluice::kernels::kernels<Args>()[i]; }
+    void SetUp() override {
+        if (!at(GetParam()).fits({}, this_machine())) GTEST_SKIP() << "this machine cannot run it";
+    }
+    void run(const Args& args, int threads = 1) const { at(GetParam()).run(args, {threads}); }
+    static void reference(const Args& args) { choose(Family::Reference, args, this_machine()).run(args, {}); }
+};
+
+template <class Args>
+auto every_kernel() {
+    return testing::Range<std::size_t>(0, sluice::kernels::kernels<Args>().size());
+}
+template <class Args>
+std::string kernel_name(const testing::TestParamInfo<std::size_t>& info) {
+    std::string name(sluice::kernels::kernels<Args>()[info.param].name);
+    for (char& c : name) {
+        if (c == '.') c = '_';
+    }
+    return name;
+}
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+}  // namespace sluice::test
+
+#define SLUICE_EVERY_KERNEL(Suite, Args) \
+    INSTANTIATE_TEST_SUITE_P(Every, Suite, every_kernel<Args>(), kernel_name<Args>)

@@ -1,0 +1,69 @@
+#include "kernel_suite.hpp"
+#include "support/guarded.hpp"
+
+#include <bit>
+#include <cmath>
+
+namespace sluice::test {
+namespace {
+
+using StoreRows = KernelSuite<StoreRowsArgs>;
+
+constexpr std::int64_t kSlots = 200, kStride = 70, kX = 68;
+
+TEST_P(StoreRows, WritesFloatsAsTheyAre) {
+    const std::vector<std::int32_t> slots = {199, 0, 64, 63};
+    const std::vector<float> x = Noise(2).vector(4 * kX);
+    for (const std::int64_t width : {1, 16, 67}) {
+        Guarded<float> pages(kSlots, width, kStride);
+        run({x.data(), kX, 4, width, slots.data(), pages.data(), DType::F32, kStride}, 2);
+        pages.expect_untouched_around();
+        for (std::int64_t r = 0; r < 4; ++r) {
+            for (std::int64_t i = 0; i < width; ++i) {
+                ASSERT_EQ(pages.at(slots[static_cast<std::size_t>(r)], i), x[static_cast<std::size_t>(r * kX + i)]);
+            }
+        }
+        for (std::int64_t slot = 1; slot < 63; ++slot) ASSERT_TRUE(std::isnan(pages.at(slot, 0)));
+    }
+}
+
+TEST_P(StoreRows, RoundsBf16ToNearestEven) {
+    // 1 + 2^-8 lies between 0x3f80 and 0x3f81: to even, down; 1 + 3 * 2^-8 between 0x3f81 and 0x3f82: up.
+    const std::vector<float> x = {1.0F, 1.0F + 0x1p-8F, 1.0F + 3 * 0x1p-8F, 1.0F + 0x1.01p-8F, -1.0F - 0x1p-8F,
+                                  INFINITY, -INFINITY, 3.4e38F, 0x1p-149F, -0.0F, 0x1p-133F};
+    const std::vector<bf16> want = {0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f80, 0xff80, 0x7f80, 0, 0x8000, 1};
+    const std::int32_t slot = 1;
+    const auto width = static_cast<std::int64_t>(x.size());
+    Guarded<bf16> pages(2, width);
+    run({x.data(), width, 1, width, &slot, pages.data(), DType::BF16, width});
+    pages.expect_untouched_around();
+    for (std::int64_t i = 0; i < width; ++i) {
+        EXPECT_EQ(pages.at(1, i), want[static_cast<std::size_t>(i)]) << "element " << i;
+        EXPECT_EQ(pages.at(0, i), 0xffff) << "another slot was written";
+    }
+}
+
+TEST_P(StoreRows, KeepsNaN) {
+    const std::vector<float> x(20, std::bit_cast<float>(0x7f800001U));
+    const std::int32_t slot = 0;
+    std::vector<bf16> pages(20);
+    run({x.data(), 20, 1, 20, &slot, pages.data(), DType::BF16, 20});
+    for (const bf16 bits : pages) EXPECT_TRUE(std::isnan(to_float(bits)));
+}
+
+TEST_P(StoreRows, ThreadsDoNotMatter) {
+    const std::int64_t rows = 500, width = 576;
+    std::vector<std::int32_t> slots;
+    for (int r = 0; r < rows; ++r) slots.push_back(r * 7 % 500);  // 7 and 500 have no common factor
+    const std::vector<float> x = Noise(4).vector(rows * width);
+    std::vector<bf16> one(x.size()), three(x.size());
+    run({x.data(), width, rows, width, slots.data(), one.data(), DType::BF16, width}, 1);
+    run({x.data(), width, rows, width, slots.data(), three.data(), DType::BF16, width}, 3);
+    EXPECT_TRUE(same_bits(one, three));
+    EXPECT_EQ(one[7 * 576 + 5], to_bf16(x[576 + 5]));
+}
+
+SLUICE_EVERY_KERNEL(StoreRows, StoreRowsArgs);
+
+}  // namespace
+}  // namespace sluice::test
