@@ -32,11 +32,12 @@ void for_each(const Place& place, Format format, std::int64_t first, std::int64_
             const std::int64_t stop = std::min(end, chunk + kStep);
             for (std::int64_t n = first; n < last; ++n) {
                 const std::int64_t lane = (place.part->row + n) % kPanel;
-                for (std::int64_t k = chunk; k < stop; ++k) {
-                    const std::int64_t pair = segment.block_pair[b] + (k - begin) / 2;
-                    const std::int64_t half = (k - begin) % 2;
-                    const std::int64_t at = planar ? half * kPanel + lane : lane * 2 + half;
-                    take(n, k, b, pair * pair_bytes(format) + at * element);
+                for (std::int64_t half = 0; half < 2; ++half) {
+                    const std::int64_t pair = segment.block_pair[b] + (chunk - begin) / 2;
+                    std::int64_t at = pair * pair_bytes(format) +
+                                      (planar ? half * kPanel + lane : lane * 2 + half) * element;
+                    for (std::int64_t k = chunk + half; k < stop; k += 2, at += pair_bytes(format))
+                        take(n, k, b, at);
                 }
             }
         }

@@ -8,8 +8,9 @@ namespace {
 
 double activate(double x, Activation activation) {
     if (activation == Activation::Silu) return x / (1 + std::exp(-x));
-    const double inner = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
-    return 0.5 * x * (1 + std::tanh(inner));
+    // x (1 + tanh u) / 2, without the cancellation where tanh u is near -1.
+    const double u = std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x);
+    return x / (1 + std::exp(-2 * u));
 }
 
 }  // namespace

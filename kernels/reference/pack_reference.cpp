@@ -24,9 +24,8 @@ void run_pack(const PackArgs& args, const Execution& /*execution*/) {
         ReferenceWeight::Segment& segment = weight->segment[static_cast<std::size_t>(part.segment)];
         for (std::int64_t n = 0; n < part.matrix.rows; ++n) {
             for (std::int64_t k = 0; k < part.matrix.cols; ++k) {
-                const float value = part.matrix.at(n, k);
                 segment.values[static_cast<std::size_t>((part.row + n) * segment.cols + k)] =
-                    args.dequantize ? to_float(to_bf16(value)) : value;
+                    part.matrix.at(n, k);
             }
         }
     }

@@ -44,6 +44,7 @@ int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCo
         ->group("Program");
     app.set_config("--config", "", "Options from a TOML file, by their long names; the command line wins")
         ->group("Program");
+    app.allow_config_extras(CLI::config_extras_mode::error);  // a misspelt key must not pass for the default
     app.set_version_flag("--version", app.get_name() + " " + program_version(), "Print the version and exit")
         ->group("Program");
     app.set_help_flag();  // off and on again: the program's own options come first in the list
@@ -51,7 +52,8 @@ int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCo
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& end) {
-        return static_cast<int>(app.exit(end) == 0 ? ExitCode::Complete : ExitCode::Usage);
+        if (end.get_exit_code() == 0) return app.exit(end);  // prints the help or the version
+        return report(app, ExitCode::Usage, fmt::format("{} (--help lists the options)", end.what()).c_str());
     }
     return run_reporting(app, [&] {
         set_log(parse_log_level(log_level), "");

@@ -132,8 +132,8 @@ TEST_P(SameBits, WithEverythingAtOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, SameBits, testing::Values("v3", "v3-bf16", "v2", "wide"),
-                         [](const auto& info) {
-                             std::string name = info.param;
+                         [](const auto& param) {
+                             std::string name = param.param;
                              for (char& c : name) c = c == '-' ? '_' : c;
                              return name;
                          });

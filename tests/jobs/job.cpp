@@ -34,7 +34,9 @@ Words JobTest::command(const Words& words, int ranks) {
 }
 
 Words JobTest::files(const std::string& model, const std::string& prompts, const std::string& output) const {
-    return {"--model", checkpoint(model).string(), "--prompts", path(prompts), "--output", path(output),
+    return {"--model",   checkpoint(model).string(),
+            "--prompts", path(prompts),
+            "--output",  path(output),
             "--threads", "1"};
 }
 
@@ -80,12 +82,14 @@ const OrderedJson& record_of(const std::vector<OrderedJson>& records, const Orde
 }
 
 std::string mixed_prompts(int count) {
-    static const Words kWords{"king", "the", "my lord,", "of winter", "shall", "speak", "no more;", "and", "crown"};
+    static const Words kWords{"king",  "the",      "my lord,", "of winter", "shall",
+                              "speak", "no more;", "and",      "crown"};
     std::string text;
     for (int i = 0; i < count; ++i) {
         std::string prompt = "Scene " + std::to_string(i) + ".";
         const int words = i % 7 == 6 ? 90 : 3 + (i * 13) % 25;
-        for (int w = 0; w < words; ++w) prompt += " " + kWords[static_cast<std::size_t>(i * 31 + w * w) % kWords.size()];
+        for (int w = 0; w < words; ++w)
+            prompt += " " + kWords[static_cast<std::size_t>(i * 31 + w * w) % kWords.size()];
         OrderedJson line;
         if (i % 2 == 0) line["id"] = "r" + std::to_string(i);
         line["prompt"] = prompt;

@@ -100,6 +100,11 @@ void Process::signal(int number) {
     if (running()) ::kill(pid_, number);
 }
 
+void Process::signal_tree(int number) {
+    if (!running()) return;
+    for (const pid_t pid : process_tree(pid_)) ::kill(pid, number);
+}
+
 void Process::kill_tree() {
     if (!running()) return;
     const std::vector<pid_t> tree = process_tree(pid_);

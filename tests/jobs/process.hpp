@@ -28,6 +28,8 @@ public:
 
     bool running();
     void signal(int number);
+    // To the program and all processes it started, ranks included.
+    void signal_tree(int number);
     // SIGKILL to the program and all processes it started, ranks included, as the loss of a machine would.
     void kill_tree();
     // Waits until it ends; after `seconds` kills it.

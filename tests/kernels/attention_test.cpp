@@ -17,20 +17,15 @@ struct Heads {
 };
 
 std::vector<Heads> all_heads() {
-    return {{4, 1, 80, 64, true},
-            {4, 1, 80, 64, true, DType::F32},
-            {7, 1, 576, 512, true},
-            {8, 2, 24, 24, false},
-            {8, 2, 24, 24, false, DType::F32, 5},
-            {8, 2, 128, 128, false, DType::BF16, 30},
-            {3, 3, 17, 9, false},
-            {3, 3, 17, 9, false, DType::F32},
-            {1, 1, 1, 1, false}};
+    return {
+        {4, 1, 80, 64, true},  {4, 1, 80, 64, true, DType::F32},     {7, 1, 576, 512, true},
+        {8, 2, 24, 24, false}, {8, 2, 24, 24, false, DType::F32, 5}, {8, 2, 128, 128, false, DType::BF16, 30},
+        {3, 3, 17, 9, false},  {3, 3, 17, 9, false, DType::F32},     {1, 1, 1, 1, false}};
 }
 
 // One sequence's tokens: queries, and rows of keys then values.
 struct Tokens {
-    Tokens(const Heads& heads, std::int64_t count, std::uint64_t seed) : count(count) {
+    Tokens(const Heads& heads, std::int64_t tokens, std::uint64_t seed) : count(tokens) {
         Noise noise(seed);
         width = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim));
         q = noise.vector(count * heads.heads * heads.key_dim, 2);
@@ -52,7 +47,8 @@ public:
         std::iota(free_.begin(), free_.end(), 0);
         Noise noise(order);
         for (std::size_t i = free_.size(); order != 0 && i > 1; --i) {
-            std::swap(free_[i - 1], free_[static_cast<std::size_t>(noise.below(static_cast<std::int64_t>(i)))]);
+            std::swap(free_[i - 1],
+                      free_[static_cast<std::size_t>(noise.below(static_cast<std::int64_t>(i)))]);
         }
     }
 
@@ -66,8 +62,10 @@ public:
             const std::int64_t at = (table.back() * kPageTokens + p % kPageTokens) * stride_;
             for (std::int64_t i = 0; i < tokens.width; ++i) {
                 const float value = tokens.rows[static_cast<std::size_t>(p * tokens.width + i)];
-                if (heads_.dtype == DType::F32) floats_[static_cast<std::size_t>(at + i)] = value;
-                else halves_[static_cast<std::size_t>(at + i)] = to_bf16(value);
+                if (heads_.dtype == DType::F32)
+                    floats_[static_cast<std::size_t>(at + i)] = value;
+                else
+                    halves_[static_cast<std::size_t>(at + i)] = to_bf16(value);
             }
         }
     }
@@ -100,8 +98,9 @@ private:
     std::vector<std::int32_t> free_;
 };
 
-// Scores: key_dim roundings of terms at most 2 in size, and of capping; the softmax turns a score's error into
-// twice that; then the exponentials' and the sums' own, and the rescalings. All times the largest value, 1.
+// Scores: key_dim roundings of terms at most 2 in size, and of capping; the softmax turns a score's error
+// into twice that; then the exponentials' and the sums' own, and the rescalings. All times the largest
+// value, 1.
 double attention_bound(const Heads& heads, std::int64_t context) {
     const auto dim = static_cast<double>(heads.key_dim);
     const double score = (dim + 4) * kUnit * 2 * dim * 0.7 / std::sqrt(dim) + 16 * kUnit * heads.softcap;
@@ -112,7 +111,8 @@ TEST_P(Attention, AgreesWithAnOrdinarySoftmax) {
     struct Part {
         std::int64_t rows, context;
     };
-    const std::vector<Part> parts = {{1, 1}, {1, 64}, {1, 65}, {7, 7}, {0, 10}, {5, 130}, {66, 100}, {1, 200}};
+    const std::vector<Part> parts = {{1, 1},  {1, 64},  {1, 65},   {7, 7},
+                                     {0, 10}, {5, 130}, {66, 100}, {1, 200}};
     for (const Heads& heads : all_heads()) {
         Pages pages(heads, 20, 5);
         std::vector<std::vector<std::int32_t>> tables(parts.size());
@@ -198,7 +198,8 @@ TEST_P(AttentionBits, NeighboursInTheBatchDoNotMatter) {
             q.insert(q.end(), tokens.q.end() - q_width, tokens.q.end());
         }
         AttentionArgs args = pages.args();
-        std::vector<float> batch(static_cast<std::size_t>(count * heads.heads * heads.value_dim)), alone = batch;
+        std::vector<float> batch(static_cast<std::size_t>(count * heads.heads * heads.value_dim)),
+            alone = batch;
         args.q = q.data();
         args.sequences = sequences;
         args.out = batch.data();
@@ -217,13 +218,15 @@ TEST_P(AttentionBits, LaterTokensAreNeverSeen) {
         Tokens tokens(heads, 100, 8);
         const std::vector<float> clean = feed(heads, tokens, 512, 0, 1);
         const std::int64_t bad = 70;
-        for (std::int64_t i = 0; i < tokens.width; ++i) tokens.rows[static_cast<std::size_t>(bad * tokens.width + i)] = NAN;
+        for (std::int64_t i = 0; i < tokens.width; ++i)
+            tokens.rows[static_cast<std::size_t>(bad * tokens.width + i)] = NAN;
         std::vector<float> dirty = feed(heads, tokens, 512, 0, 1);
         for (const std::int64_t row : {bad, bad + 29}) {
             EXPECT_TRUE(std::isnan(dirty[static_cast<std::size_t>(row * heads.heads * heads.value_dim)]));
         }
         dirty.resize(static_cast<std::size_t>(bad * heads.heads * heads.value_dim));
-        const std::vector<float> before(clean.begin(), clean.begin() + static_cast<std::ptrdiff_t>(dirty.size()));
+        const std::vector<float> before(clean.begin(),
+                                        clean.begin() + static_cast<std::ptrdiff_t>(dirty.size()));
         EXPECT_TRUE(same_bits(before, dirty));
     }
 }
@@ -246,7 +249,8 @@ TEST_P(Attention, GreatScoresDoNotOverflow) {
     args.out = out.data();
     run(args);
     // Scores of 1e8 differ by much more than one, so one position takes all.
-    for (std::size_t i = 0; i < out.size(); ++i) ASSERT_NEAR(out[i], want[i], 1e-3 * std::abs(want[i]) + 1e-3);
+    for (std::size_t i = 0; i < out.size(); ++i)
+        ASSERT_NEAR(out[i], want[i], 1e-3 * std::abs(want[i]) + 1e-3);
 }
 
 TEST_P(Attention, TakesNoSequences) { run({}); }

@@ -22,8 +22,9 @@ struct Routed {
             place.push_back(static_cast<std::int32_t>(j * rows + r));
         }
         for (int s = 0; s <= slices; ++s) first.push_back(static_cast<std::int32_t>(kExperts * s / slices));
-        args = {rows, dim, slices, base.data(), expert_rows.data(), expert.data(), place.data(), weight.data(),
-                top_k, first.data(), nullptr};
+        args = {rows,          dim,          slices,        base.data(), expert_rows.data(),
+                expert.data(), place.data(), weight.data(), top_k,       first.data(),
+                nullptr};
     }
     std::vector<float> base, expert_rows, weight;
     std::vector<std::int32_t> expert, place, first;
@@ -47,7 +48,8 @@ TEST_P(Combine, AgreesWithASumInDouble) {
                         const auto add = [&](double term) { sum += term, size += std::abs(term); };
                         for (int s = 0; s < slices && with_base; ++s) add(args.base[(s * 4 + r) * dim + i]);
                         for (std::int64_t j = r * 6; j < r * 6 + 6; ++j) {
-                            add(static_cast<double>(args.weight[j]) * args.expert_rows[args.place[j] * dim + i]);
+                            add(static_cast<double>(args.weight[j]) *
+                                args.expert_rows[args.place[j] * dim + i]);
                         }
                         // At most a product, six additions of choices and four levels of the tree.
                         ASSERT_NEAR(out.at(r, i), sum, 12 * kUnit * size) << slices << " slices, dim " << dim;
@@ -67,12 +69,12 @@ TEST_P(Combine, AddsSlicesInTheTreeOfTheContract) {
              nullptr, &out});
         return out;
     };
-    EXPECT_EQ(sum_of({a, b, b}), 1.0F);                        // (a + b) + b
-    EXPECT_EQ(sum_of({b, b, a}), 1.0F + 0x1p-23F);             // (b + b) + a
-    EXPECT_EQ(sum_of({a, b, b, b}), 1.0F + 0x1p-23F);          // (a + b) + (b + b)
-    EXPECT_EQ(sum_of({a, b, a, b, b}), 2.0F);                  // ((a + b) + (a + b)) + b
-    EXPECT_EQ(sum_of({-a, 0, 0, b, a, b, b}), 0x1p-23F);       // ((-a) + b) rounds up; (a + b) + b is 1
-    EXPECT_EQ(sum_of({a, 0, 0, 0, b, b}), 1.0F + 0x1p-23F);    // ((a + 0) + 0) + (b + b)
+    EXPECT_EQ(sum_of({a, b, b}), 1.0F);                      // (a + b) + b
+    EXPECT_EQ(sum_of({b, b, a}), 1.0F + 0x1p-23F);           // (b + b) + a
+    EXPECT_EQ(sum_of({a, b, b, b}), 1.0F + 0x1p-23F);        // (a + b) + (b + b)
+    EXPECT_EQ(sum_of({a, b, a, b, b}), 2.0F);                // ((a + b) + (a + b)) + b
+    EXPECT_EQ(sum_of({-a, 0, 0, b, a, b, b}), b);            // ((-a + 0) + (0 + b)) + ((a + b) + b)
+    EXPECT_EQ(sum_of({a, 0, 0, 0, b, b}), 1.0F + 0x1p-23F);  // ((a + 0) + 0) + (b + b)
 }
 
 TEST_P(Combine, OneSliceWithBaseOnlyIsACopy) {

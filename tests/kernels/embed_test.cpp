@@ -29,7 +29,9 @@ TEST_P(Embed, CopiesScaledRowsAndZeroesOthers) {
                     const float value =
                         !ours ? 0.0F : 1.5F * (dtype == DType::F32 ? table[at] : to_float(half[at]));
                     ASSERT_EQ(out.at(r, i), value);
-                    if (!ours) ASSERT_FALSE(std::signbit(out.at(r, i)));
+                    if (!ours) {
+                        ASSERT_FALSE(std::signbit(out.at(r, i)));
+                    }
                 }
             }
         }

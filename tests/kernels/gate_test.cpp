@@ -15,9 +15,11 @@ double activate(double x, Activation activation) {
 
 // Rounding of the exponent is multiplied by its size; eight more operations; below 2^-126 sigmoid may be 0.
 double gate_bound(double x, double up, Activation activation) {
-    const double exponent = activation == Activation::Silu ? 0 : 1.6 * (std::abs(x) + 0.045 * std::abs(x * x * x));
+    const double exponent =
+        activation == Activation::Silu ? 0 : 1.6 * (std::abs(x) + 0.045 * std::abs(x * x * x));
     const double value = activate(x, activation) * up;
-    return (16 + 4 * std::min(exponent, 90.0)) * kUnit * std::abs(value) + std::abs(x * up) * 0x1p-125 + 1e-44;
+    return (16 + 4 * std::min(exponent, 90.0)) * kUnit * std::abs(value) + std::abs(x * up) * 0x1p-125 +
+           1e-44;
 }
 
 TEST_P(Gate, AgreesWithTheFormula) {
@@ -34,7 +36,8 @@ TEST_P(Gate, AgreesWithTheFormula) {
                 for (std::int64_t i = 0; i < width; ++i) {
                     const double gate = x[static_cast<std::size_t>(r * 2 * width + i)];
                     const double up = x[static_cast<std::size_t>(r * 2 * width + width + i)];
-                    ASSERT_NEAR(out.at(r, i), activate(gate, activation) * up, gate_bound(gate, up, activation))
+                    ASSERT_NEAR(out.at(r, i), activate(gate, activation) * up,
+                                gate_bound(gate, up, activation))
                         << gate << ' ' << up;
                 }
             }

@@ -109,7 +109,7 @@ double TestWeight::value(std::int64_t row, std::int64_t col) const {
     }
     if (quantised()) return static_cast<double>(stored) * scale(row, col);
     const float scaled = stored * static_cast<float>(scale(row, col));
-    const bool rounded = kind.dequantize || (rounds_weights && kind.products != Products::F32);
+    const bool rounded = rounds_weights && kind.products != Products::F32;
     return static_cast<double>(rounded ? to_float(to_bf16(scaled)) : scaled);
 }
 

@@ -94,7 +94,8 @@ TEST_P(Route, AgreesWithTheDefinition) {
                 int k = 0;
                 for (int e = 0; e < spec.experts; ++e) {
                     if (!oracle.chosen(e)) continue;
-                    ASSERT_EQ(expert.at(r, k), e) << spec.experts << " experts, row " << r << ", choice " << k;
+                    ASSERT_EQ(expert.at(r, k), e)
+                        << spec.experts << " experts, row " << r << ", choice " << k;
                     // The exponential, the sum of top_k terms, the quotient and the scale.
                     const double want = oracle.weight(e);
                     ASSERT_NEAR(weight.at(r, k), want, (spec.top_k + 6) * kUnit * want);
@@ -119,7 +120,8 @@ TEST_P(Route, RowsAndThreadsDoNotMatter) {
         if (i < 2) run({logits.data(), bias.data(), spec, rows, expert[i].data(), weight[i].data()}, i + 1);
     }
     for (std::int64_t r = 0; r < rows; ++r) {
-        run({logits.data() + r * 64, bias.data(), spec, 1, expert[2].data() + r * 6, weight[2].data() + r * 6});
+        run({logits.data() + r * 64, bias.data(), spec, 1, expert[2].data() + r * 6,
+             weight[2].data() + r * 6});
     }
     for (int i = 1; i < 3; ++i) {
         EXPECT_TRUE(same_bits(expert[0], expert[i]));
@@ -130,7 +132,8 @@ TEST_P(Route, RowsAndThreadsDoNotMatter) {
 TEST_P(Route, StrangeLogitsGiveDistinctExpertsInRange) {
     Noise noise(13);
     for (const RouterSpec& spec : specs()) {
-        for (const float strange : {static_cast<float>(NAN), static_cast<float>(INFINITY), -INFINITY, 1e38F}) {
+        for (const float strange :
+             {static_cast<float>(NAN), static_cast<float>(INFINITY), -INFINITY, 1e38F}) {
             for (int kind = 0; kind < 2; ++kind) {
                 std::vector<float> logits = noise.vector(spec.experts);
                 for (std::size_t e = 0; e < logits.size(); ++e) {
@@ -148,7 +151,9 @@ TEST_P(Route, StrangeLogitsGiveDistinctExpertsInRange) {
     }
 }
 
-TEST_P(Route, TakesNoRows) { run({nullptr, nullptr, {RouterSpec::Score::Softmax, 8, 2}, 0, nullptr, nullptr}); }
+TEST_P(Route, TakesNoRows) {
+    run({nullptr, nullptr, {RouterSpec::Score::Softmax, 8, 2}, 0, nullptr, nullptr});
+}
 
 SLUICE_EVERY_KERNEL(Route, RouteArgs);
 

@@ -20,7 +20,8 @@ TEST_P(StoreRows, WritesFloatsAsTheyAre) {
         pages.expect_untouched_around();
         for (std::int64_t r = 0; r < 4; ++r) {
             for (std::int64_t i = 0; i < width; ++i) {
-                ASSERT_EQ(pages.at(slots[static_cast<std::size_t>(r)], i), x[static_cast<std::size_t>(r * kX + i)]);
+                ASSERT_EQ(pages.at(slots[static_cast<std::size_t>(r)], i),
+                          x[static_cast<std::size_t>(r * kX + i)]);
             }
         }
         for (std::int64_t slot = 1; slot < 63; ++slot) ASSERT_TRUE(std::isnan(pages.at(slot, 0)));
@@ -29,9 +30,19 @@ TEST_P(StoreRows, WritesFloatsAsTheyAre) {
 
 TEST_P(StoreRows, RoundsBf16ToNearestEven) {
     // 1 + 2^-8 lies between 0x3f80 and 0x3f81: to even, down; 1 + 3 * 2^-8 between 0x3f81 and 0x3f82: up.
-    const std::vector<float> x = {1.0F, 1.0F + 0x1p-8F, 1.0F + 3 * 0x1p-8F, 1.0F + 0x1.01p-8F, -1.0F - 0x1p-8F,
-                                  INFINITY, -INFINITY, 3.4e38F, 0x1p-149F, -0.0F, 0x1p-133F};
-    const std::vector<bf16> want = {0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f80, 0xff80, 0x7f80, 0, 0x8000, 1};
+    const std::vector<float> x = {1.0F,
+                                  1.0F + 0x1p-8F,
+                                  1.0F + 3 * 0x1p-8F,
+                                  1.0F + 0x1.01p-8F,
+                                  -1.0F - 0x1p-8F,
+                                  INFINITY,
+                                  -INFINITY,
+                                  3.4e38F,
+                                  0x1p-149F,
+                                  -0.0F,
+                                  0x1p-133F};
+    const std::vector<bf16> want = {0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f80,
+                                    0xff80, 0x7f80, 0,      0x8000, 1};
     const std::int32_t slot = 1;
     const auto width = static_cast<std::int64_t>(x.size());
     Guarded<bf16> pages(2, width);

@@ -139,9 +139,9 @@ TEST_P(FastBackend, AgreesWithTheGoldens) {
 INSTANTIATE_TEST_SUITE_P(Checkpoints, FastBackend,
                          testing::Values(Case{"v3", "deepseek-v3-tiny"}, Case{"v3-bf16", "deepseek-v3-tiny"},
                                          Case{"v2", "deepseek-v2-tiny"}),
-                         [](const auto& info) {
-                             return std::string(info.index == 0   ? "v3_fp8"
-                                                : info.index == 1 ? "v3_bf16"
+                         [](const auto& param) {
+                             return std::string(param.index == 0   ? "v3_fp8"
+                                                : param.index == 1 ? "v3_bf16"
                                                                   : "v2_bf16");
                          });
 

@@ -17,7 +17,7 @@ namespace sluice::test {
 namespace {
 
 constexpr double kTolerance = 3e-4;
-constexpr float kTinyGap = 2e-6F;
+constexpr float kTinyGap = 1e-6F;
 constexpr float kTinyMargin = 1e-3F;  // of a greedy choice: twice the tolerance and some
 
 struct Case {
@@ -197,8 +197,8 @@ INSTANTIATE_TEST_SUITE_P(
     Models, Golden,
     testing::Values(Case{"deepseek-v3-tiny", "v3", 4}, Case{"deepseek-v3-tiny", "v3-1-slice", 1},
                     Case{"deepseek-v2-tiny", "v2", 4}),
-    [](const auto& info) {
-        return std::string(info.index == 0 ? "v3" : info.index == 1 ? "v3_1_slice" : "v2");
+    [](const auto& param) {
+        return std::string(param.index == 0 ? "v3" : param.index == 1 ? "v3_1_slice" : "v2");
     });
 
 }  // namespace

@@ -1,0 +1,158 @@
+// The programs themselves: exit codes, messages, memory, and a kill in the middle.
+#include "checkpoint/models.hpp"
+#include "text/scratch_folder.hpp"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+struct Ending {
+    int code = -1;  // or -signal
+    long peak_kib = 0;
+    std::string out, err;
+};
+
+class Tools : public testing::Test {
+protected:
+    pid_t start(std::vector<std::string> words) const {
+        const std::string out = folder_ / "stdout";
+        const std::string err = folder_ / "stderr";
+        const pid_t pid = ::fork();
+        if (pid != 0) return pid;
+        std::vector<char*> argv;
+        for (std::string& word : words) argv.push_back(word.data());
+        argv.push_back(nullptr);
+        if (std::freopen(out.c_str(), "w", stdout) == nullptr ||
+            std::freopen(err.c_str(), "w", stderr) == nullptr)
+            ::_exit(126);
+        ::execv(argv[0], argv.data());
+        ::_exit(127);
+    }
+    Ending wait(pid_t pid) const {
+        int status = 0;
+        rusage usage{};
+        EXPECT_EQ(::wait4(pid, &status, 0, &usage), pid);
+        return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), usage.ru_maxrss,
+                content_of(folder_ / "stdout"), content_of(folder_ / "stderr")};
+    }
+    Ending run(const std::vector<std::string>& words) const { return wait(start(words)); }
+
+    // About 200 MB in tensors of 4 MB.
+    std::filesystem::path big_model() const {
+        auto config = nlohmann::ordered_json::parse(content_of(test::tiny_v3() / "config.json"));
+        config.update(nlohmann::ordered_json{{"hidden_size", 1024},
+                                             {"moe_intermediate_size", 2048},
+                                             {"num_hidden_layers", 1},
+                                             {"first_k_dense_replace", 0},
+                                             {"num_nextn_predict_layers", 0}});
+        config.erase("quantization_config");
+        test::write_random_model(folder_ / "big", config, 2);
+        return folder_ / "big";
+    }
+    std::vector<std::string> partial_folders() const {
+        std::vector<std::string> names;
+        for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
+            const std::string name = entry.path().filename().string();
+            if (name.find(".partial-") != std::string::npos) names.push_back(name);
+        }
+        return names;
+    }
+
+    ScratchFolder folder_;
+    std::string out_ = folder_ / "out";
+};
+
+TEST_F(Tools, EveryProgramHelpsAndNamesItsVersion) {
+    for (const char* program : {SLUICE_SHARD, SLUICE_CAST, SLUICE_INSPECT}) {
+        const Ending help = run({program, "--help"});
+        EXPECT_EQ(help.code, 0);
+        for (const char* option : {"--config", "--version", "--log-level"})
+            EXPECT_NE(help.out.find(option), std::string::npos) << program << " " << option;
+        const Ending version = run({program, "--version"});
+        EXPECT_EQ(version.code, 0);
+        EXPECT_TRUE(version.out.starts_with(std::filesystem::path(program).filename().string() + " "));
+    }
+}
+
+TEST_F(Tools, ExitCodesTellTheKindOfFailure) {
+    const std::string v3 = test::tiny_v3();
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3}).code, 2);
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--dtype", "int8"}).code, 2);
+    EXPECT_EQ(run({SLUICE_CAST, "--input", v3, "--output", out_, "--to", "safetensors"}).code, 2);
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--slices", "8"}).code, 2);
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3 + "/nowhere", "--output", out_}).code, 3);
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", "/dev/null/out"}).code, 4);
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_}).code, 0);
+    const Ending again = run({SLUICE_SHARD, "--input", v3, "--output", out_});
+    EXPECT_EQ(again.code, 4);
+    EXPECT_TRUE(again.err.starts_with("sluice-shard: ")) << again.err;
+    EXPECT_EQ(again.out, "");
+}
+
+TEST_F(Tools, OptionsMayStandInAFile) {
+    folder_.put("run.toml", "input = \"" + test::tiny_v3().string() + "\"\nslices = 1\ndtype = \"bf16\"\n");
+    const std::string file = folder_ / "run.toml";
+    EXPECT_EQ(run({SLUICE_SHARD, "--config", file, "--output", out_, "--slices", "2"}).code, 0);
+    EXPECT_TRUE(std::filesystem::exists(folder_ / "out/slice-001-of-002.h5"));
+    folder_.put("run.toml", "slcies = 1\n");
+    EXPECT_EQ(run({SLUICE_SHARD, "--config", file, "--input", test::tiny_v3(), "--output", out_ + "2"}).code,
+              2);
+}
+
+TEST_F(Tools, InspectShowsCheckpointsOfBothKinds) {
+    ASSERT_EQ(run({SLUICE_CAST, "--input", test::tiny_v3(), "--output", out_, "--slices", "2"}).code, 0);
+    const auto own = nlohmann::json::parse(run({SLUICE_INSPECT, out_, "--json"}).out);
+    EXPECT_EQ(own.at("slices"), 2);
+    EXPECT_EQ(own.at("layers"), 4);
+    std::size_t bytes = 0;
+    for (const auto& tensor : own.at("tensors")) {
+        bytes += tensor.at("bytes").get<std::size_t>();
+        if (tensor.at("name") == "/layers/1/experts/3/gate") EXPECT_EQ(tensor.at("dtype"), "bfloat16");
+    }
+    EXPECT_EQ(own.at("bytes"), bytes);
+    const auto foreign = nlohmann::json::parse(run({SLUICE_INSPECT, test::tiny_v3(), "--json"}).out);
+    EXPECT_EQ(foreign.at("tensors").size(), own.at("tensors").size());
+
+    const Ending tree = run({SLUICE_INSPECT, out_});
+    EXPECT_NE(tree.out.find("/layers/1-3/experts/0-15/gate"), std::string::npos) << tree.out;
+    const Ending one = run({SLUICE_INSPECT, out_, "--tensor", "/layers/0/attention/o", "--json"});
+    EXPECT_EQ(nlohmann::json::parse(one.out).at("parts").size(), 2U);
+    EXPECT_EQ(run({SLUICE_INSPECT, out_, "--tensor", "/nonsense"}).code, 2);
+    EXPECT_EQ(run({SLUICE_INSPECT, folder_.path()}).code, 3);
+}
+
+TEST_F(Tools, MemoryDoesNotGrowWithTheCheckpoint) {
+    const Ending ending = run({SLUICE_SHARD, "--input", big_model(), "--output", out_, "--slices", "2"});
+    ASSERT_EQ(ending.code, 0) << ending.err;
+    std::uintmax_t written = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(out_)) written += entry.file_size();
+    ASSERT_GT(written, 190'000'000U);
+    EXPECT_LT(ending.peak_kib, 100'000);
+}
+
+TEST_F(Tools, AKilledRunLeavesNothingThatLooksWhole) {
+    const std::string model = big_model();
+    const pid_t pid = start({SLUICE_SHARD, "--input", model, "--output", out_, "--slices", "2"});
+    while (partial_folders().empty() && ::waitpid(pid, nullptr, WNOHANG) == 0) ::usleep(200);
+    ::kill(pid, SIGKILL);
+    EXPECT_EQ(wait(pid).code, -SIGKILL);
+    EXPECT_FALSE(std::filesystem::exists(out_));
+    ASSERT_EQ(partial_folders().size(), 1U);
+    const std::string left = partial_folders().front();
+    EXPECT_EQ(run({SLUICE_INSPECT, folder_ / left}).code, 3);
+
+    const Ending again = run({SLUICE_SHARD, "--input", model, "--output", out_, "--slices", "2"});
+    EXPECT_EQ(again.code, 0) << again.err;
+    EXPECT_NE(again.err.find(left), std::string::npos) << again.err;
+    EXPECT_TRUE(partial_folders().empty());
+}
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,193 @@
+// Whatever stops a run, --resume completes the file to the very lines of an undisturbed run.
+#include "jobs/job.hpp"
+
+#include <gmock/gmock.h>
+
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <random>
+#include <thread>
+
+namespace sluice::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+constexpr int kPrompts = 60;
+
+// Whether the output grows to `bytes` before `process` ends.
+bool grows_to(Process& process, const std::string& output, std::uintmax_t bytes) {
+    for (;;) {
+        std::error_code none;
+        const std::uintmax_t size = std::filesystem::file_size(output, none);
+        if (!none && size >= bytes) return true;
+        if (!process.running()) return false;
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+}
+
+class ExactlyOnce : public JobTest, public testing::WithParamInterface<int> {
+protected:
+    void SetUp() override {
+        if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+        // Every kind of line that is answered: also by an error, and one that repeats an id.
+        std::string prompts = mixed_prompts(kPrompts);
+        prompts += "{\"id\":\"r2\",\"prompt\":\"the same id\"}\nno json\n{\"prompt\":\"caf\xC3\"}\n";
+        folder_.put("in.jsonl", prompts);
+    }
+
+    // Slow enough to be caught in the middle.
+    Words words(const std::string& output) const {
+        return files("v3", "in.jsonl", output) +
+               Words{"--max-new-tokens", "24", "--max-batch", "6", "--return-tokens"};
+    }
+    std::vector<std::string> undisturbed() const {
+        const Ending ending = run(words("whole.jsonl"));
+        EXPECT_EQ(ending.code, 5) << ending.err;
+        const std::vector<std::string> lines = sorted_lines(content("whole.jsonl"));
+        EXPECT_EQ(lines.size(), kPrompts + 3U);
+        return lines;
+    }
+    std::string output() const { return path("out.jsonl"); }
+    std::uintmax_t size() const { return exists("out.jsonl") ? std::filesystem::file_size(output()) : 0; }
+    Ending resume(int ranks) const { return run(words("out.jsonl") + Words{"--resume"}, ranks); }
+    void expect_whole(const std::vector<std::string>& expected) const {
+        EXPECT_EQ(sorted_lines(content("out.jsonl")), expected);
+    }
+};
+
+INSTANTIATE_TEST_SUITE_P(Ranks, ExactlyOnce, testing::Values(0, 2), [](const auto& test) {
+    return test.param == 0 ? std::string("alone") : "mpirun_" + std::to_string(test.param);
+});
+
+TEST_P(ExactlyOnce, AfterKillsAtAnyMoment) {
+    const std::vector<std::string> expected = undisturbed();
+    const auto whole = std::filesystem::file_size(path("whole.jsonl"));
+    std::mt19937 random(7);
+    int caught = 0;
+    for (int kill = 0; kill < 12 && size() < whole; ++kill) {
+        const auto process = start(words("out.jsonl") + Words{"--resume"}, GetParam());
+        if (kill % 4 == 3) {  // at any time: while it starts, reads weights, or works
+            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 600));
+        } else if (grows_to(*process, output(), size() + 1 + random() % (whole / 8))) {
+            ++caught;
+        }
+        process->kill_tree();
+    }
+    EXPECT_GE(caught, 4) << "too few kills fell into the work to tell anything";
+    const Ending end = resume(GetParam());
+    EXPECT_EQ(end.code, 5) << end.err;
+    expect_whole(expected);
+    const Ending again = resume(GetParam());
+    EXPECT_EQ(again.code, 5) << again.err;
+    expect_whole(expected);
+}
+
+TEST_P(ExactlyOnce, AfterTheFileWasCutAnywhere) {
+    const std::vector<std::string> expected = undisturbed();
+    std::filesystem::copy_file(path("whole.jsonl.run.json"), path("out.jsonl.run.json"));
+    const std::string whole = content("whole.jsonl");
+    const std::size_t border = whole.find('\n', whole.size() / 2);
+    for (const std::size_t kept :
+         {std::size_t{0}, std::size_t{1}, border - 1, border, border + 1, border + 2, whole.size() - 1}) {
+        folder_.put("out.jsonl", whole.substr(0, kept));
+        const Ending ending = resume(GetParam());
+        EXPECT_EQ(ending.code, 5) << ending.err;
+        expect_whole(expected);
+        // What was whole before stays where it was.
+        const std::size_t lines = kept == 0 ? 0 : whole.rfind('\n', kept - 1) + 1;  // npos + 1 is 0
+        EXPECT_EQ(content("out.jsonl").substr(0, lines), whole.substr(0, lines)) << kept;
+    }
+}
+
+TEST_P(ExactlyOnce, AfterAStopBySignal) {
+    const std::vector<std::string> expected = undisturbed();
+    // mpirun forwards these two; it ends its ranks itself on the others.
+    const std::vector<int> signals = GetParam() == 0 ? std::vector<int>{SIGTERM, SIGINT, SIGUSR1, SIGUSR2}
+                                                     : std::vector<int>{SIGUSR1, SIGUSR2};
+    for (const int signal : signals) {
+        const auto process = start(words("out.jsonl") + Words{"--overwrite"}, GetParam());
+        ASSERT_TRUE(grows_to(*process, output(), 1)) << process->wait().err;
+        process->signal(signal);
+        const Ending ending = process->wait();
+        EXPECT_FALSE(ending.timed_out);
+        EXPECT_EQ(ending.code, 75) << strsignal(signal) << ": " << ending.err;
+        EXPECT_THAT(ending.err, HasSubstr("--resume"));
+        const auto done = lines_of(content("out.jsonl"));
+        EXPECT_LT(done.size(), expected.size());
+        for (const std::string& line : done) EXPECT_TRUE(OrderedJson::accept(line)) << line;
+        EXPECT_EQ(resume(GetParam()).code, 5);
+        expect_whole(expected);
+    }
+}
+
+TEST_P(ExactlyOnce, OnAnotherNumberOfRanksAndWithAnotherBatch) {
+    const std::vector<std::string> expected = undisturbed();
+    const auto process = start(words("out.jsonl"), GetParam());
+    ASSERT_TRUE(grows_to(*process, output(), 1)) << process->wait().err;
+    process->kill_tree();
+    const int other = GetParam() == 0 && SLUICE_HAVE_MPI == 1 ? 4 : 0;
+    const Ending ending = run(
+        files("v3", "in.jsonl", "out.jsonl") + Words{"--max-new-tokens", "24", "--max-batch", "64",
+                                                     "--prefill-chunk", "16", "--return-tokens", "--resume"},
+        other);
+    EXPECT_EQ(ending.code, 5) << ending.err;
+    expect_whole(expected);
+}
+
+TEST_P(ExactlyOnce, ResumingIsRefusedWhereTheResultWouldDiffer) {
+    undisturbed();
+    const std::string before = content("whole.jsonl");
+    const auto refused = [&](const Words& command, const Words& said) {
+        const Ending ending = run(command + Words{"--resume"}, GetParam());
+        EXPECT_EQ(ending.code, 2) << ending.err;
+        EXPECT_EQ(occurrences(ending.err, "cannot resume"), 1) << ending.err;
+        for (const std::string& word : said) EXPECT_THAT(ending.err, HasSubstr(word));
+        EXPECT_EQ(content("whole.jsonl"), before);
+    };
+    const Words base{"--max-batch", "6", "--return-tokens"};
+    const Words whole = files("v3", "in.jsonl", "whole.jsonl") + base;
+    const Words length{"--max-new-tokens", "24"};
+    refused(whole + Words{"--max-new-tokens", "25"}, {"max_new_tokens", "24", "25", "--overwrite"});
+    refused(whole + length + Words{"--temperature", "0.5"}, {"temperature", "0.5"});
+    refused(whole + length + Words{"--stop", "x"}, {"stop", "[]", "[\"x\"]"});
+    refused(whole + length + Words{"--chat"}, {"chat", "true"});
+    refused(whole + length + Words{"--gemm", "fp8"}, {"gemm", "bf16", "fp8"});
+    refused(files("v3-bf16", "in.jsonl", "whole.jsonl") + base + length, {"model"});
+    std::filesystem::remove(path("whole.jsonl.run.json"));
+    refused(whole + length, {"whole.jsonl.run.json", "is missing", "--overwrite"});
+}
+
+TEST_P(ExactlyOnce, AnExistingOutputIsNeverTouchedUnasked) {
+    folder_.put("out.jsonl", "somebody's work\n");
+    const Ending refused = run(words("out.jsonl"), GetParam());
+    EXPECT_EQ(refused.code, 2);
+    EXPECT_THAT(refused.err, AllOf(HasSubstr("out.jsonl"), HasSubstr("--resume"), HasSubstr("--overwrite")));
+    EXPECT_EQ(occurrences(refused.err, "exists"), 1) << refused.err;
+    EXPECT_EQ(content("out.jsonl"), "somebody's work\n");
+    const Ending replaced = run(words("out.jsonl") + Words{"--overwrite"}, GetParam());
+    EXPECT_EQ(replaced.code, 5) << replaced.err;
+    expect_whole(undisturbed());
+    std::ofstream(output(), std::ios::app) << "somebody's work\n" << content("whole.jsonl").substr(0, 9);
+    const Ending foreign = resume(GetParam());
+    EXPECT_EQ(foreign.code, 4);
+    EXPECT_THAT(foreign.err, AllOf(HasSubstr("out.jsonl:64"), HasSubstr("--overwrite")));
+}
+
+TEST_P(ExactlyOnce, TwoRunsNeverWriteOneFile) {
+    const auto first = start(words("out.jsonl"), GetParam());
+    ASSERT_TRUE(grows_to(*first, output(), 1)) << first->wait().err;
+    ASSERT_TRUE(first->running());
+    first->signal_tree(SIGSTOP);  // it keeps its lock and cannot finish meanwhile
+    const Ending second = resume(0);
+    first->signal_tree(SIGCONT);
+    EXPECT_EQ(second.code, 4) << second.err;
+    EXPECT_THAT(second.err, HasSubstr("another run"));
+    EXPECT_EQ(first->wait().code, 5);
+    expect_whole(undisturbed());
+}
+
+}  // namespace
+}  // namespace sluice::test

@@ -1,0 +1,169 @@
+// The command line of sluice-generate: help, refusals, the options file, the dry run.
+#include "jobs/job.hpp"
+
+#include <gmock/gmock.h>
+
+#include <csignal>
+
+namespace sluice::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+class Options : public JobTest, public testing::WithParamInterface<int> {
+protected:
+    void SetUp() override {
+        if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+        folder_.put("prompts.txt", "First Citizen:\nSpeak, speak.\n");
+    }
+    Ending run_here(const Words& words) const { return run(words, GetParam()); }
+    Words usual() const { return files("v3", "prompts.txt", "out.jsonl"); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Ranks, Options, testing::Values(0, 2), [](const auto& test) {
+    return test.param == 0 ? std::string("alone") : "mpirun_" + std::to_string(test.param);
+});
+
+TEST_P(Options, HelpIsPrintedOnceAndSucceeds) {
+    const Ending help = run_here({"--help"});
+    EXPECT_EQ(help.code, 0) << help.err;
+    EXPECT_EQ(help.err, "");
+    for (const char* option : {"--model",
+                               "--prompts",
+                               "--output",
+                               "--max-new-tokens",
+                               "--temperature",
+                               "--top-k",
+                               "--top-p",
+                               "--min-p",
+                               "--repetition-penalty",
+                               "--seed",
+                               "--stop",
+                               "--ignore-eos",
+                               "--return-tokens",
+                               "--chat",
+                               "--raw",
+                               "--system",
+                               "--prompt-format",
+                               "--resume",
+                               "--overwrite",
+                               "--tp",
+                               "--device",
+                               "--comm",
+                               "--threads",
+                               "--max-batch",
+                               "--max-batch-tokens",
+                               "--prefill-chunk",
+                               "--max-seq-len",
+                               "--kv-memory",
+                               "--kv-dtype",
+                               "--gemm",
+                               "--progress",
+                               "--dry-run",
+                               "--config",
+                               "--version",
+                               "--log-level"})
+        EXPECT_THAT(help.out, HasSubstr(option));
+    EXPECT_THAT(help.out, HasSubstr("256"));  // a default
+    EXPECT_EQ(occurrences(help.out, "--max-new-tokens"), 1);
+}
+
+TEST_P(Options, VersionIsPrintedOnce) {
+    const Ending version = run_here({"--version"});
+    EXPECT_EQ(version.code, 0);
+    EXPECT_EQ(version.err, "");
+    EXPECT_EQ(lines_of(version.out).size(), 1U) << version.out;
+    EXPECT_THAT(version.out, testing::ContainsRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
+}
+
+struct Refusal {
+    Words words;
+    Words said;
+};
+
+TEST_P(Options, WhatIsNoOptionOrNoValueIsAUsageErrorSaidOnce) {
+    const std::vector<Refusal> refusals{
+        {{"--logprobs", "5"}, {"--logprobs"}},
+        {{"--temperature", "-1"}, {"temperature", "-1"}},
+        {{"--top-p", "1.5"}, {"top_p", "1.5"}},
+        {{"--max-batch", "0"}, {"--max-batch", "at least 1"}},
+        {{"--max-batch", "9", "--max-batch-tokens", "8"}, {"--max-batch-tokens", "--max-batch", "9"}},
+        {{"--max-seq-len", "999999"}, {"--max-seq-len", "999999", "2048"}},
+        {{"--kv-memory", "banana"}, {"--kv-memory", "banana"}},
+        {{"--gemm", "fp4"}, {"--gemm", "fp4"}},
+        {{"--resume", "--overwrite"}, {"--resume", "--overwrite"}},
+        {{"--chat", "--raw"}, {"--chat", "--raw"}},
+        {{"--config", path("nowhere.toml")}, {"nowhere.toml"}},
+        {{"--log-level", "loud"}, {"--log-level", "loud"}},
+    };
+    for (const Refusal& refusal : refusals) {
+        const Ending ending = run_here(usual() + refusal.words);
+        const std::string shown = testing::PrintToString(refusal.words) + "\n" + ending.err;
+        EXPECT_EQ(ending.code, 2) << shown;
+        for (const std::string& word : refusal.said) EXPECT_THAT(ending.err, HasSubstr(word)) << shown;
+        EXPECT_LT(lines_of(ending.err).size(), 12U) << shown;
+        EXPECT_LE(occurrences(ending.err, refusal.said.back()), 2) << shown;
+        EXPECT_EQ(ending.out, "") << shown;
+        EXPECT_FALSE(exists("out.jsonl")) << shown;
+    }
+}
+
+TEST_P(Options, RequiredOptionsAreNamed) {
+    for (const char* missing : {"--model", "--prompts", "--output"}) {
+        Words words;
+        for (const Words& pair :
+             {Words{"--model", checkpoint("v3").string()}, Words{"--prompts", path("prompts.txt")},
+              Words{"--output", path("out.jsonl")}})
+            if (pair.front() != missing) words = words + pair;
+        const Ending ending = run_here(words);
+        EXPECT_EQ(ending.code, 2);
+        EXPECT_EQ(occurrences(ending.err, missing), 1) << ending.err;
+    }
+}
+
+TEST_P(Options, ADryRunChecksAndPlansAndWritesNothing) {
+    const Ending plan = run_here(usual() + Words{"--dry-run"});
+    EXPECT_EQ(plan.code, 0) << plan.err;
+    EXPECT_THAT(plan.err, AllOf(HasSubstr("4 layers"), HasSubstr("4 slices"), HasSubstr("weights"),
+                                HasSubstr("KV cache")));
+    EXPECT_EQ(occurrences(plan.err, "4 slices"), 1) << plan.err;
+    EXPECT_FALSE(exists("out.jsonl"));
+    EXPECT_FALSE(exists("out.jsonl.run.json"));
+    EXPECT_EQ(run_here(usual() + Words{"--dry-run", "--prompts", path("nowhere.txt")}).code, 4);
+}
+
+TEST_P(Options, ADryRunLeavesAnExistingOutputAlone) {
+    folder_.put("out.jsonl", "precious\n");
+    for (const char* mode : {"--overwrite", "--resume"}) {
+        run_here(usual() + Words{"--dry-run", mode});
+        EXPECT_EQ(content("out.jsonl"), "precious\n");
+        EXPECT_FALSE(exists("out.jsonl.run.json"));
+    }
+}
+
+TEST_P(Options, AnOptionsFileWorksAndTheCommandLineWins) {
+    folder_.put("run.toml", "model = \"" + checkpoint("v3").string() + "\"\nprompts = [\"" +
+                                path("prompts.txt") + "\"]\noutput = \"" + path("out.jsonl") +
+                                "\"\nmax-new-tokens = 5\ntemperature = 0\nreturn-tokens = true\n" +
+                                "ignore-eos = true\nthreads = 1\n");
+    const std::vector<OrderedJson> five = records({"--config", path("run.toml")}, "out.jsonl", GetParam());
+    ASSERT_EQ(five.size(), 2U);
+    for (const OrderedJson& record : five) EXPECT_EQ(record.at("tokens").size(), 5U);
+    const std::vector<OrderedJson> three = records(
+        {"--config", path("run.toml"), "--max-new-tokens", "3", "--overwrite"}, "out.jsonl", GetParam());
+    for (const OrderedJson& record : three) EXPECT_EQ(record.at("tokens").size(), 3U);
+}
+
+TEST_P(Options, AMisspeltNameInTheOptionsFileIsRefused) {
+    folder_.put("run.toml", "temprature = 0\n");
+    const Ending ending = run_here(usual() + Words{"--config", path("run.toml")});
+    EXPECT_EQ(ending.code, 2) << ending.err;
+    EXPECT_THAT(ending.err, HasSubstr("temprature"));
+    EXPECT_FALSE(exists("out.jsonl"));
+}
+
+}  // namespace
+}  // namespace sluice::test
