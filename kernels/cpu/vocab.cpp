@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <vector>
 
@@ -112,28 +113,53 @@ private:
         }
     }
 
-    // A heap with the worst of the best at its front. Ids ascend, so a later equal never displaces it, and a
-    // chunk whose greatest is not greater is passed over.
-    void list_best(int wanted, VocabCandidate* out) const {
+    // Collects all that may be among the best and cuts what it holds back to those now and then. `most`
+    // chunks have a logit as good as the most-th greatest of the chunks' maxima, so what is worse is passed
+    // over.
+    void list_best(int wanted, VocabCandidate* out) {
         const std::int64_t most = std::min<std::int64_t>({wanted, args_.max_candidates, count_});
-        std::int64_t held = 0;
-        for (std::int64_t begin = 0; begin < count_ && most > 0; begin += kVocabChunk) {
-            const float chunk_max = maxima_[static_cast<std::size_t>(begin / kVocabChunk)];
-            if (held == most && !(chunk_max > floor_of(out))) continue;
-            const std::int64_t end = std::min(begin + kVocabChunk, count_);
-            for (std::int64_t i = begin; i < end; ++i) {
-                if (held == most && !(logits_[i] > floor_of(out))) continue;
-                if (held == most) std::pop_heap(out, out + held--, better);
-                out[held++] = {static_cast<std::int32_t>(first_id_ + i), logits_[i], raw_[i]};
-                std::push_heap(out, out + held, better);
-            }
+        std::fill(out + most, out + args_.max_candidates, VocabCandidate{-1, 0, 0});
+        if (most <= 0) return;
+        float floor = kLeast;
+        const auto chunks = static_cast<std::int64_t>(maxima_.size());
+        if (most <= chunks) {
+            sorted_maxima_ = maxima_;
+            const auto nth = sorted_maxima_.begin() + most - 1;
+            std::nth_element(sorted_maxima_.begin(), nth, sorted_maxima_.end(), std::greater<>());
+            floor = *nth;
         }
-        std::sort_heap(out, out + held, better);
-        std::fill(out + held, out + args_.max_candidates, VocabCandidate{-1, 0, 0});
+        held_.clear();
+        for (std::int64_t chunk = 0; chunk < chunks; ++chunk) {
+            if (maxima_[static_cast<std::size_t>(chunk)] < floor) continue;
+            const std::int64_t begin = chunk * kVocabChunk;
+            collect(begin, std::min(begin + kVocabChunk, count_), floor);
+            if (static_cast<std::int64_t>(held_.size()) >= most + 2 * kVocabChunk) floor = cut_to(most);
+        }
+        std::partial_sort(held_.begin(), held_.begin() + most, held_.end(), better);
+        std::copy_n(held_.begin(), most, out);
     }
 
-    static float floor_of(const VocabCandidate* heap) {
-        return std::isnan(heap->logit) ? kLeast : heap->logit;
+    // Holds every logit of [begin, end) that is not below the floor (a NaN never is).
+    void collect(std::int64_t begin, std::int64_t end, float floor) {
+        constexpr std::int64_t kGroup = 16;  // tested at once: few groups hold any
+        for (std::int64_t i = begin; i < end; i += kGroup) {
+            const std::int64_t stop = std::min(i + kGroup, end);
+            bool any = stop - i < kGroup;
+            if (!any) {
+                for (std::int64_t j = 0; j < kGroup; ++j) any |= !(logits_[i + j] < floor);
+            }
+            for (std::int64_t j = i; any && j < stop; ++j) {
+                if (logits_[j] < floor) continue;
+                held_.push_back({static_cast<std::int32_t>(first_id_ + j), logits_[j], raw_[j]});
+            }
+        }
+    }
+
+    // Keeps the best; returns the least of them.
+    float cut_to(std::int64_t most) {
+        std::nth_element(held_.begin(), held_.begin() + most - 1, held_.end(), better);
+        held_.resize(static_cast<std::size_t>(most));
+        return std::isnan(held_.back().logit) ? kLeast : held_.back().logit;
     }
 
     const VocabLoops& loops_;
@@ -142,7 +168,8 @@ private:
     std::int64_t count_ = 0;
     const float* raw_ = nullptr;
     const float* logits_ = nullptr;  // penalised
-    std::vector<float> copy_, maxima_;
+    std::vector<float> copy_, maxima_, sorted_maxima_;
+    std::vector<VocabCandidate> held_;
     std::vector<double> sums_;
 };
 

@@ -30,16 +30,9 @@ struct Vocab {
 
     static void masses(const float* logits, std::int64_t count, float max, float rate, double* chunk_sum) {
         for (std::int64_t begin = 0; begin < count; begin += kVocabChunk) {
-            const std::int64_t end = end_of(begin, count);
-            F32 sum[4] = {Isa::zero(), Isa::zero(), Isa::zero(), Isa::zero()};
-            for (std::int64_t i = begin; i < end; i += 4 * kLanes) {
-#pragma GCC unroll 4
-                for (int j = 0; j < 4; ++j) {
-                    const std::int64_t at = i + j * kLanes;
-                    if (at < end) sum[j] = Isa::add(sum[j], mass(load(logits + at, end - at), max, rate));
-                }
-            }
-            *chunk_sum++ = Isa::sum(Isa::add(Isa::add(sum[0], sum[1]), Isa::add(sum[2], sum[3])));
+            const std::int64_t left = count - begin;
+            *chunk_sum++ = left >= kVocabChunk ? chunk<true>(logits + begin, kVocabChunk, max, rate)
+                                               : chunk<false>(logits + begin, left, max, rate);
         }
     }
 
@@ -50,6 +43,23 @@ struct Vocab {
     }
 
 private:
+    // Vector i goes to sum i mod 4, whether the chunk is whole or not.
+    template <bool Whole>
+    [[gnu::always_inline]] static inline float chunk(const float* logits, std::int64_t count, float max,
+                                                     float rate) {
+        F32 sum[4] = {Isa::zero(), Isa::zero(), Isa::zero(), Isa::zero()};
+        for (std::int64_t i = 0; i < count; i += 4 * kLanes) {
+#pragma GCC unroll 4
+            for (int j = 0; j < 4; ++j) {
+                const std::int64_t at = i + j * kLanes;
+                if (!Whole && at >= count) continue;
+                const F32 l = Whole ? Isa::load(logits + at) : load(logits + at, count - at);
+                sum[j] = Isa::add(sum[j], mass(l, max, rate));
+            }
+        }
+        return Isa::sum(Isa::add(Isa::add(sum[0], sum[1]), Isa::add(sum[2], sum[3])));
+    }
+
     SLUICE_SIMD std::int64_t end_of(std::int64_t begin, std::int64_t count) {
         return begin + kVocabChunk < count ? begin + kVocabChunk : count;
     }

@@ -44,7 +44,9 @@ TEST_F(Completions, OfATextFileHaveExactlyTheFieldsPromised) {
                     ElementsAre("id", "completion", "finish_reason", "prompt_tokens", "completion_tokens"));
         EXPECT_GT(record["prompt_tokens"], 0);
         EXPECT_LE(record["completion_tokens"], 7);
-        if (record["finish_reason"] == "length") EXPECT_EQ(record["completion_tokens"], 7);
+        if (record["finish_reason"] == "length") {
+            EXPECT_EQ(record["completion_tokens"], 7);
+        }
     }
     EXPECT_TRUE(exists("out.jsonl.run.json"));
 }

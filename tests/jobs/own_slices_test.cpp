@@ -66,7 +66,9 @@ TEST_P(OwnSlices, AreAllThatARankReads) {
             if (world.rank() == 0) shares.insert(share);
         });
     }
-    if (GetParam().slices > 1) EXPECT_GT(shares.size(), 2U) << "more ranks must each read less";
+    if (GetParam().slices > 1) {
+        EXPECT_GT(shares.size(), 2U) << "more ranks must each read less";
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, OwnSlices,

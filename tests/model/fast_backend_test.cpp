@@ -1,15 +1,14 @@
 // The fast CPU backend against the reference backend on the same weights, and against the goldens.
 //
 // The bound. The two differ by what the fast path rounds: activations to bfloat16 on entering each product
-// (unit roundoff u = 2^-9), and keys and values on entering the cache. Roundings are independent, so their
-// effects add as squares: after P products in a row the relative error of a normed state is about u / sqrt(3)
-// * sqrt(P), and a logit, a sum over that state, moves by that share of the logits' own size. P is 7 products
-// and the cache in each layer, and the head: 8 L + 1. The root mean square over positions and vocabulary must
-// stay below twice
-//     u / sqrt(3) * sqrt(8 L + 1) * rms(logits),
-// and a single logit below 8 times that (2048 x 1000 normal draws reach about 5.3 sigma; residual connections
-// carry some states further). Positions after a router chose otherwise than the reference did are not
-// compared: there, a jump is right.
+// (unit roundoff u = 2^-9), kv_b, and keys on entering the cache. Roundings are independent, so their effects
+// add as squares: after P products in a row the relative error of a normed state is at most about
+//     sigma = u / sqrt(3) * sqrt(P)
+// and a logit, a sum over that state, moves by that share of the logits' own size. P is 7 products and the
+// cache in each layer, and the head: 8 L + 1. Residual connections dilute a layer's share of the stream, so
+// the root mean square over positions and vocabulary must stay below sigma / 2 times the logits' root mean
+// square, and a single logit below 4 sigma (500,000 normal draws reach 5 standard deviations). Positions
+// after a router chose otherwise than the reference did are not compared: there, a jump is right.
 #include "support/goldens.hpp"
 #include "support/small_model.hpp"
 
@@ -87,10 +86,10 @@ TEST_P(FastBackend, StaysWithinBf16RoundingOfTheReference) {
     const double rms = std::sqrt(total.squares / static_cast<double>(total.values));
     RecordProperty("rms_over_sigma", std::to_string(rms / sigma));
     RecordProperty("largest_over_sigma", std::to_string(total.largest / sigma));
-    EXPECT_GT(total.values, 300 * vocab) << "too little was compared";
+    EXPECT_GT(total.values, 150 * vocab) << "too little was compared";
     EXPECT_GT(rms, 0) << "the fast backend cannot be exact: it rounds";
-    EXPECT_LT(rms, 2 * sigma);
-    EXPECT_LT(total.largest, 16 * sigma);
+    EXPECT_LT(rms, sigma / 2);
+    EXPECT_LT(total.largest, 4 * sigma);
 }
 
 struct Agreement {
@@ -142,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(Checkpoints, FastBackend,
                          [](const auto& param) {
                              return std::string(param.index == 0   ? "v3_fp8"
                                                 : param.index == 1 ? "v3_bf16"
-                                                                  : "v2_bf16");
+                                                                   : "v2_bf16");
                          });
 
 TEST(Fp8Activations, AgreeWithTheGoldens) {
@@ -153,29 +152,36 @@ TEST(Fp8Activations, AgreeWithTheGoldens) {
     EXPECT_NEAR(std::exp(found.nll - found.golden_nll), 1, 0.005);
 }
 
-// Same quantised activations on both sides: only the order of float32 sums differs, and bfloat16 where the
-// checkpoint has no scales. Quantisation is a staircase, so a tiny difference now and then moves a value by a
-// whole step: the medians agree closely, and few positions differ in their best token.
-TEST(Fp8Activations, MatchTheReferenceBackend) {
+// Both sides quantise activations alike; they differ in the order of float32 sums, and in bfloat16 where the
+// checkpoint has no scales (the head) or loses them (kv_b). Quantisation is a staircase: a relative
+// difference of 2^-9 moves one value in thirty by a whole step of 2^-4, layer after layer. Were the steps
+// independent, the distance would be 1.4 times what quantising moves the reference itself; without
+// quantisation in the fast path, 1.0. Alike, it is below.
+TEST(Fp8Activations, AreQuantisedAsTheReferenceDoes) {
     const auto ranks = make_self();
-    SmallModel fast("v3", {.gemm = Products::Fp8, .threads = 2}, *ranks);
-    SmallModel reference(
-        "v3", {.family = kernels::Family::Reference, .gemm = Products::Fp8, .kv_dtype = DType::F32}, *ranks);
-    const std::int64_t vocab = fast.config().vocab;
-    std::int64_t positions = 0;
-    std::int64_t same = 0;
+    const SmallModelOptions plain{.family = kernels::Family::Reference, .kv_dtype = DType::F32};
+    SmallModel fast("v3", {.gemm = Products::Fp8, .kv_dtype = DType::F32, .threads = 2}, *ranks);
+    SmallModel reference("v3", {.family = plain.family, .gemm = Products::Fp8, .kv_dtype = DType::F32},
+                         *ranks);
+    SmallModel unquantised("v3", plain, *ranks);
+    Difference to_reference;
+    Difference by_quantising;
     for (const GoldenPrompt& prompt : read_goldens("deepseek-v3-tiny").prompts) {
-        const std::vector<float> a = fast.logits(prompt.ids.values);
-        const std::vector<float> b = reference.logits(prompt.ids.values);
-        for (std::int64_t t = 0; t < prompt.ids.shape[0]; ++t, ++positions) {
-            const auto best = [&](const std::vector<float>& logits) {
-                return std::max_element(logits.begin() + t * vocab, logits.begin() + (t + 1) * vocab) -
-                       logits.begin();
-            };
-            same += best(a) == best(b) ? 1 : 0;
-        }
+        if (prompt.ids.shape[0] > 300) continue;
+        Choices choices[3];
+        const std::vector<float> a = fast.logits(prompt.ids.values, 0, &choices[0]);
+        const std::vector<float> b = reference.logits(prompt.ids.values, 0, &choices[1]);
+        const std::vector<float> c = unquantised.logits(prompt.ids.values, 0, &choices[2]);
+        const std::int64_t tokens = prompt.ids.shape[0];
+        const std::int64_t same =
+            std::min(first_flip(choices[0], choices[1], tokens), first_flip(choices[1], choices[2], tokens));
+        const auto count = static_cast<std::size_t>(same * fast.config().vocab);
+        compare(std::span(a).first(count), std::span(b).first(count), to_reference);
+        compare(std::span(b).first(count), std::span(c).first(count), by_quantising);
     }
-    EXPECT_GE(static_cast<double>(same) / static_cast<double>(positions), 0.97);
+    RecordProperty("share", std::to_string(std::sqrt(to_reference.squares / by_quantising.squares)));
+    EXPECT_GT(to_reference.values, 20 * fast.config().vocab) << "too little was compared";
+    EXPECT_LT(std::sqrt(to_reference.squares), 0.85 * std::sqrt(by_quantising.squares));
 }
 
 }  // namespace
