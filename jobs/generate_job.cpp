@@ -24,6 +24,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice {
@@ -107,9 +108,23 @@ int least(Communicator& world, int mine) {
     return *std::ranges::min_element(all);
 }
 
+// Levels round differently: mixed, the ranks' count and place would show in the results.
+void require_one_level(Communicator& world) {
+    const std::vector<std::string> levels = gather_strings(world, kernels::level_of(kernels::this_machine()));
+    for (std::size_t rank = 1; rank < levels.size(); ++rank) {
+        if (levels[rank] == levels[0]) continue;
+        throw AgreedError(
+            ExitCode::Usage,
+            fmt::format("rank 0 computes with {}, rank {} with {}: set SLUICE_ISA to a level that "
+                        "all machines have (generic, avx2, avx512 or avx512_bf16)",
+                        levels[0], rank, levels[rank]));
+    }
+}
+
 Setup prepare(Communicator& world, const GenerateOptions& options) {
     Setup setup;
     setup.placement = find_placement(world);
+    require_one_level(world);
     run_together(world, "preparing", [&] {
         check_generate_options(options);
         open_model(setup, world, options);
@@ -120,10 +135,15 @@ Setup prepare(Communicator& world, const GenerateOptions& options) {
     return setup;
 }
 
+std::string counted(int count, std::string_view what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 void log_plan(const Setup& setup, const GenerateOptions& options) {
     const ModelConfig& config = setup.checkpoint->config();
-    log_info("{}: {} layers, {} slices, on {} ranks of {} threads", options.model.string(),
-             config.layers.size(), setup.shard.slices, setup.shard.ranks, setup.threads);
+    log_info("{}: {} layers, {} slices; {} of {}, {}", options.model.string(), config.layers.size(),
+             setup.shard.slices, counted(setup.shard.ranks, "rank"), counted(setup.threads, "thread"),
+             kernels::level_of(kernels::this_machine()));
     const std::vector<Device> gpus = cuda_devices();
     if (options.device == "auto" && !gpus.empty()) {
         log_info("{} is here, but this version computes on the CPU", gpus.front().name);

@@ -26,6 +26,10 @@ struct Machine {
 // clusters).
 const Machine& this_machine();
 
+// The level whose products this machine runs, as SLUICE_ISA names it: results are equal among machines of one
+// level.
+std::string_view level_of(const Machine& machine);
+
 struct Execution {
     int threads = 1;
 };

@@ -44,4 +44,10 @@ const Machine& this_machine() {
     return machine;
 }
 
+std::string_view level_of(const Machine& machine) {
+    if (machine.avx512_bf16 && !machine.slow_bf16_dot) return "avx512_bf16";
+    if (machine.avx512) return "avx512";
+    return machine.avx2 ? "avx2" : "generic";
+}
+
 }  // namespace sluice::kernels

@@ -63,6 +63,12 @@ std::unique_lock<std::recursive_mutex> hdf5_lock() {
     return lock;
 }
 
+bool Handle::reset() {
+    if (id_ < 0) return true;
+    const auto lock = hdf5_lock();
+    return close_(std::exchange(id_, -1)) >= 0;
+}
+
 std::string reason() {
     std::string text;
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);

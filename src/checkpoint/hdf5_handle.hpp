@@ -1,6 +1,7 @@
 // HDF5 behind small owning handles. Only for .cpp files of this folder: it brings in hdf5.h.
 //
-// HDF5 may be built without thread safety, so every use of these functions holds hdf5_lock().
+// HDF5 may be built without thread safety, so every use of these functions holds hdf5_lock(); handles take it
+// themselves to close.
 #pragma once
 
 #include "core/dtype.hpp"
@@ -36,7 +37,7 @@ public:
     hid_t get() const { return id_; }
     bool valid() const { return id_ >= 0; }
     // The status of closing: files report late write errors here.
-    bool reset() { return id_ < 0 || close_(std::exchange(id_, -1)) >= 0; }
+    bool reset();
 
 private:
     hid_t id_ = -1;

@@ -88,20 +88,20 @@ TEST_F(Safetensors, RefusesOffsetsThatDoNotFit) {
 }
 
 TEST_F(Safetensors, RefusesOverlapsHolesAndRests) {
-    refused(
-        R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}})",
-        "1234567", {"tensors a and b overlap"});
-    refused(
-        R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[2],"data_offsets":[5,7]}})",
-        "1234567", {"1 unused bytes before tensor b"});
+    refused(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+            R"("b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}})",
+            "1234567", {"tensors a and b overlap"});
+    refused(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+            R"("b":{"dtype":"U8","shape":[2],"data_offsets":[5,7]}})",
+            "1234567", {"1 unused bytes before tensor b"});
     refused(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})", "1234567",
             {"3 bytes after the last"});
 }
 
 TEST_F(Safetensors, RefusesTheSameNameTwice) {
-    refused(
-        R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
-        "12", {"tensor a stands twice"});
+    refused(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+            R"("a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}})",
+            "12", {"tensor a stands twice"});
 }
 
 TEST_F(Safetensors, RefusesEveryCutOfARealFile) {
