@@ -50,6 +50,7 @@ int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode
         ->capture_default_str()
         ->group("Reports");
     app.set_config("--config", "", "Options from a TOML file, by their long names; the command line wins");
+    app.allow_config_extras(CLI::config_extras_mode::error);
     app.set_version_flag("--version", SLUICE_VERSION);
     const std::optional<ParseEnd> end = parse(app, argc, argv);
     try {

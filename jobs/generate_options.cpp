@@ -14,7 +14,10 @@ namespace {
 template <class T>
 CLI::Option* choice(CLI::App& app, const std::string& name, T& value, const std::map<std::string, T>& names,
                     const std::string& help) {
-    return app.add_option(name, value, help)->transform(CLI::CheckedTransformer(names).description(""));
+    return app
+        .add_option_function<std::string>(
+            name, [&value, names](const std::string& word) { value = names.at(word); }, help)
+        ->check(CLI::IsMember(names).description(""));
 }
 
 void add_files(CLI::App& app, GenerateOptions& o) {

@@ -165,6 +165,7 @@ Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wi
         const double target = kernels::uniform(choice.draw_key, kSliceStream) * mass;
         std::size_t slice = 0;
         while (slice + 1 < slices && passed[slice] <= target) ++slice;
+        while (all.summary(row, slice).drawn < 0) --slice;  // rounding reached a slice that weighs nothing
         return picked(all.summary(row, slice).drawn, all.summary(row, slice).drawn_logit);
     }
 

@@ -128,7 +128,7 @@ TEST_P(Refusals, ATokenizerWithIdsBeyondTheVocabulary) {
         EXPECT_THAT(sharded.err, testing::AllOf(HasSubstr("tokenizer"), HasSubstr("1024")));
         return;
     }
-    expect_refused(with_model(path("small")), 3, {"tokenizer", "2047", "1023"});
+    expect_refused(with_model(path("small")), 3, {"the tokenizer's highest id is 2001", "1023"});
 }
 
 TEST_P(Refusals, RanksThatDoNotShareTheSlices) {
@@ -145,14 +145,16 @@ TEST_P(Refusals, AnotherNumberOfTensorParallelRanks) {
                    {"--tp " + other, std::to_string(ranks) + " ranks"});
 }
 
+// A page: 64 tokens x 4 layers x (64 + 16) values of 2 bytes = 40 KiB; 2048 tokens need 32 of them.
 TEST_P(Refusals, AModelThatDoesNotFitInMemory) {
     const Words words = files("v3", "in.txt", "out.jsonl");
     expect_refused(
         words + Words{"--kv-memory", "4096TiB"}, 3,
         {"does not fit in memory", "weights ", "workspace ", "KV cache ", "available", "--kv-memory"});
-    expect_refused(words + Words{"--kv-memory", "100B"}, 3, {"no room for a page", "KiB", "--kv-memory"});
+    expect_refused(words + Words{"--kv-memory", "100B"}, 3,
+                   {"1.25 MiB", "0 pages of 40.00 KiB", "--kv-memory", "--max-seq-len"});
     expect_refused(words + Words{"--kv-memory", "1MiB", "--max-seq-len", "2048"}, 3,
-                   {"--max-seq-len 2048", "--kv-memory", "MiB"});
+                   {"2048 tokens", "1.25 MiB", "25 pages of 40.00 KiB", "--kv-memory", "--max-seq-len"});
 }
 
 TEST_P(Refusals, PromptFilesThatCannotBeRead) {
