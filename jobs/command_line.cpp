@@ -2,6 +2,7 @@
 
 #include "comm/collectives.hpp"
 #include "core/log.hpp"
+#include "core/program.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -32,30 +33,25 @@ std::optional<ParseEnd> parse(CLI::App& app, int argc, char** argv) {
     }
 }
 
-std::unique_ptr<Communicator> join(const std::string& comm, int& argc, char**& argv) {
-    if (comm == "self") return make_self();
-    return comm == "mpi" ? make_mpi(&argc, &argv) : make_world(&argc, &argv);
+WorldKind kind_of(const std::string& comm) {
+    if (comm == "self") return WorldKind::Self;
+    return comm == "mpi" ? WorldKind::Mpi : WorldKind::Auto;
 }
 
 }  // namespace
 
 int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode(Communicator&)>& job) {
-    RankOptions options;
-    app.add_option("--comm", options.comm, "auto, self (one process, no MPI) or mpi")
+    std::string comm = "auto";
+    app.add_option("--comm", comm, "auto, self (one process, no MPI) or mpi")
         ->check(CLI::IsMember({"auto", "self", "mpi"}))
         ->capture_default_str()
         ->group("Ranks and devices");
-    app.add_option("--log-level", options.log_level, "error, warning, info or debug")
-        ->check(CLI::IsMember({"error", "warning", "info", "debug"}))
-        ->capture_default_str()
-        ->group("Reports");
-    app.set_config("--config", "", "Options from a TOML file, by their long names; the command line wins");
-    app.allow_config_extras(CLI::config_extras_mode::error);
-    app.set_version_flag("--version", SLUICE_VERSION);
+    std::string log_level;
+    add_common_options(app, log_level);
     const std::optional<ParseEnd> end = parse(app, argc, argv);
     try {
-        set_log(parse_log_level(options.log_level), "");
-        const auto world = join(options.comm, argc, argv);
+        set_log_level(parse_log_level(log_level));
+        const auto world = make_world(kind_of(comm), &argc, &argv);
         return run_job(*world, [&] {
             if (!end) return job(*world);
             if (world->rank() == 0) {
@@ -64,12 +60,10 @@ int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode
             }
             return end->code;
         });
-    } catch (const Error& problem) {
-        log_line(LogLevel::Error, problem.what());
-        return static_cast<int>(problem.code());
-    } catch (const std::exception& problem) {
-        log_line(LogLevel::Error, problem.what());
-        return static_cast<int>(ExitCode::Internal);
+    } catch (const std::exception& thrown) {
+        const Problem problem = explain(thrown);
+        log_line(LogLevel::Error, problem.message);
+        return static_cast<int>(problem.code);
     }
 }
 

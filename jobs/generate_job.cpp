@@ -12,6 +12,7 @@
 #include "engine/request_encoder.hpp"
 #include "engine/scheduler.hpp"
 #include "jobs/signals.hpp"
+#include "model/kv_cache.hpp"
 #include "text/chat_template.hpp"
 #include "text/prompt_count.hpp"
 #include "text/resume.hpp"
@@ -80,6 +81,8 @@ void open_model(Setup& setup, const Communicator& world, const GenerateOptions& 
 
 void plan(Setup& setup, const GenerateOptions& options) {
     const ModelConfig& config = setup.checkpoint->config();
+    require(options.gemm != Products::Fp8 || config.quantization.dtype == DType::F8E4M3, ExitCode::Usage,
+            "--gemm fp8: {} is not quantised to fp8", options.model.string());
     require(options.max_seq_len <= config.max_length, ExitCode::Usage,
             "--max-seq-len {}: the model has {} positions", options.max_seq_len, config.max_length);
     setup.threads = options.threads > 0 ? options.threads : setup.placement.threads;
@@ -94,11 +97,30 @@ void plan(Setup& setup, const GenerateOptions& options) {
     setup.limits = request.limits;
 }
 
+// What a completion depends on besides its own line: a resumed run must not change it.
+RunRecord record_of(const Setup& setup, const GenerateOptions& options) {
+    RunRecord record;
+    record.add_text("model", setup.checkpoint->id());
+    add_sampling(record, options.sampling);
+    record.add_json("return_tokens", options.return_tokens ? "true" : "false");
+    record.add_json("chat", options.chat ? "true" : "false");
+    record.add_text("system", options.system);
+    record.add_json("max_seq_len", std::to_string(setup.limits.positions));
+    record.add_text("gemm", options.gemm == Products::Fp8 ? "fp8" : "bf16");
+    record.add_text("kv_dtype", name_of(options.kv_dtype));
+    // SLUICE_ISA lowers the one; sums of other rank counts than these are in an order of their own.
+    record.add_text("instruction_set", kernels::level_of(kernels::this_machine()));
+    record.add_text(
+        "sums", setup.shard.sums_by_slices() ? "by slices" : fmt::format("of {} ranks", setup.shard.ranks));
+    return record;
+}
+
 void open_files(Setup& setup, const GenerateOptions& options) {
     setup.prompts = open_prompts(options.prompts, options.prompt_format, options.sampling);
     setup.total = count_requests(options.prompts);
-    if (!options.dry_run)
-        setup.output = std::make_unique<CompletionFile>(options.output, options.output_mode());
+    setup.output = std::make_unique<CompletionFile>(options.output, options.output_mode());
+    const bool resumes = options.resume && std::filesystem::exists(run_record_path(options.output));
+    if (options.dry_run && resumes) require_same_run(options.output, record_of(setup, options));
 }
 
 // Every rank's cache has the same pages: as many as the rank with the least room.
@@ -132,6 +154,8 @@ Setup prepare(Communicator& world, const GenerateOptions& options) {
         if (world.rank() == 0) open_files(setup, options);
     });
     setup.memory.pages = least(world, setup.memory.pages);
+    setup.memory.kv = static_cast<std::uint64_t>(setup.memory.pages) *
+                      kv_page_bytes(setup.checkpoint->config(), options.kv_dtype);
     return setup;
 }
 
@@ -144,6 +168,11 @@ void log_plan(const Setup& setup, const GenerateOptions& options) {
     log_info("{}: {} layers, {} slices; {} of {}, {}", options.model.string(), config.layers.size(),
              setup.shard.slices, counted(setup.shard.ranks, "rank"), counted(setup.threads, "thread"),
              kernels::level_of(kernels::this_machine()));
+    if (!setup.shard.sums_by_slices()) {
+        log_warning(
+            "{} slices a rank are no power of two: the last bits differ from those on other numbers of ranks",
+            setup.shard.count());
+    }
     const std::vector<Device> gpus = cuda_devices();
     if (options.device == "auto" && !gpus.empty()) {
         log_info("{} is here, but this version computes on the CPU", gpus.front().name);
@@ -174,22 +203,14 @@ Weights load(Communicator& world, const Setup& setup, const Ops& ops, const Gene
     return weights;
 }
 
-// What a completion depends on besides its own line: a resumed run must not change it.
-RunRecord record_of(const Setup& setup, const GenerateOptions& options) {
-    RunRecord record;
-    record.add_text("model", setup.checkpoint->id());
-    add_sampling(record, options.sampling);
-    record.add_json("return_tokens", options.return_tokens ? "true" : "false");
-    record.add_json("chat", options.chat ? "true" : "false");
-    record.add_text("system", options.system);
-    record.add_json("max_seq_len", std::to_string(setup.limits.positions));
-    record.add_text("gemm", options.gemm == Products::Fp8 ? "fp8" : "bf16");
-    record.add_text("kv_dtype", name_of(options.kv_dtype));
-    return record;
+ExitCode stopped() {
+    log_info("stopped by signal {}: run again with --resume", stop_signal());
+    return ExitCode::Stopped;
 }
 
 // Rank 0's part. Returns how the run ended.
 ExitCode lead(Setup& setup, Engine& engine, const GenerateOptions& options) {
+    if (stop_signal() != 0) return stopped();
     const Finished finished = setup.output->begin(record_of(setup, options));
     const std::int64_t before = finished.lines();
     const std::int64_t errors_before = finished.errors();
@@ -208,28 +229,29 @@ ExitCode lead(Setup& setup, Engine& engine, const GenerateOptions& options) {
     const bool complete = generator.run([] { return stop_signal() != 0; }, progress);
     setup.output->close();
     progress.finish(generator.tally(), complete);
-    if (!complete) {
-        log_info("stopped by signal {}: run again with --resume", stop_signal());
-        return ExitCode::Stopped;
-    }
+    if (!complete) return stopped();
     return errors_before + generator.tally().errors > 0 ? ExitCode::SomeErrors : ExitCode::Complete;
 }
 
 }  // namespace
 
 ExitCode generate(Communicator& world, const GenerateOptions& options) {
+    catch_stop_signals();
     Setup setup = prepare(world, options);
     if (world.rank() == 0) log_plan(setup, options);
     if (options.dry_run) return ExitCode::Complete;
-    catch_stop_signals();
 
     const Ops ops(kernels::Family::Cpu, setup.threads);
     Weights weights = load(world, setup, ops, options);
     const ModelConfig& config = setup.checkpoint->config();
-    Decoder decoder(config, setup.shard, std::move(weights), setup.limits, ops, world);
-    KvCache cache(ops.memory(), config, options.kv_dtype, setup.memory.pages);
-    Sampler sampler(ops, world, setup.shard, config.vocab, decoder.vocabulary_slices());
-    Engine engine(decoder, cache, sampler, world);
+    std::optional<Decoder> decoder;
+    std::optional<KvCache> cache;
+    run_together(world, "claiming memory", [&] {
+        decoder.emplace(config, setup.shard, std::move(weights), setup.limits, ops, world);
+        cache.emplace(ops.memory(), config, options.kv_dtype, setup.memory.pages);
+    });
+    Sampler sampler(ops, world, setup.shard, config.vocab, decoder->vocabulary_slices());
+    Engine engine(*decoder, *cache, sampler, world);
 
     // Rank 0's trouble with files is told to the others by an ordinary stop; trouble inside a step ends the
     // job.

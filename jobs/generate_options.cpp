@@ -155,6 +155,7 @@ void check_generate_options(const GenerateOptions& o) {
         {"--tp", o.tp}, {"--threads", o.threads}, {"--max-seq-len", o.max_seq_len}};
     for (const auto& [name, value] : amounts)
         require(value >= 0, ExitCode::Usage, "{} is {}; it cannot be negative", name, value);
+    require(o.threads <= 1024, ExitCode::Usage, "--threads is {}; it can be at most 1024", o.threads);
     require(o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
             "--max-batch-tokens {} is less than --max-batch {}: every running sequence needs a token of each "
             "step",

@@ -11,6 +11,7 @@
 #include "kernels/weight.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 namespace sluice::kernels {
@@ -186,6 +187,19 @@ struct VocabCandidate {
     float logit = 0;  // penalised, not divided by the temperature
     float raw = 0;    // as the model gave it
 };
+
+// The order of candidates, and of greedy choice. NaN comes last.
+constexpr bool better(const VocabCandidate& a, const VocabCandidate& b) {
+    constexpr float kLeast = -std::numeric_limits<float>::infinity();
+    const float x = a.logit == a.logit ? a.logit : kLeast;
+    const float y = b.logit == b.logit ? b.logit : kLeast;
+    return x > y || (x == y && a.id < b.id);
+}
+
+// A seen token's logit under a repetition penalty (arXiv:1909.05858, 4.1).
+constexpr float penalized(float logit, float penalty) {
+    return logit > 0 ? logit / penalty : logit * penalty;
+}
 
 // What one slice of the vocabulary says of one row.
 struct VocabSummary {

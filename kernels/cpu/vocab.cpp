@@ -13,12 +13,6 @@ namespace {
 
 constexpr float kLeast = -std::numeric_limits<float>::infinity();
 
-// NaN comes last.
-bool better(const VocabCandidate& a, const VocabCandidate& b) {
-    const float x = std::isnan(a.logit) ? kLeast : a.logit, y = std::isnan(b.logit) ? kLeast : b.logit;
-    return x > y || (x == y && a.id < b.id);
-}
-
 // One thread's work on slices of rows.
 class SliceReader {
 public:
@@ -70,7 +64,7 @@ private:
         copy_.assign(raw_, raw_ + count_);
         for (auto id = begin; id != end; ++id) {
             float& logit = copy_[static_cast<std::size_t>(*id - first_id_)];
-            logit = logit > 0 ? logit / row.repetition_penalty : logit * row.repetition_penalty;
+            logit = penalized(logit, row.repetition_penalty);
         }
         logits_ = copy_.data();
         return true;

@@ -28,8 +28,6 @@ public:
     ~Tensor();
 
     View view() const { return view_; }
-    // The first `count` rows of a matrix, or of the outermost axis flattened.
-    View first_rows(std::int64_t count) const { return view_.rows(0, count); }
     std::size_t bytes() const;
 
 private:

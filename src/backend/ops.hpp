@@ -47,7 +47,6 @@ public:
 
     kernels::Family family() const { return family_; }
     Memory& memory() const { return memory_; }
-    int threads() const { return execution_.threads; }
 
     Packed pack(const kernels::PackArgs& args) const;
 

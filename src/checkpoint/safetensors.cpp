@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <set>
+#include <unordered_set>
 #include <utility>
 
 namespace sluice {
@@ -38,24 +38,42 @@ constexpr std::array<FormatType, 15> kTypes{{{"F32", 4, DType::F32},
                                              {"I64", 8, {}},
                                              {"U64", 8, {}}}};
 
-// The parser keeps the last of equal keys; a header that names a tensor twice is refused instead.
-Json parse_header(std::string_view text, const std::string& where) {
-    std::set<std::string> names;
-    const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-        if (event == Json::parse_event_t::key && depth == 1) {
-            const auto name = parsed.get<std::string>();
-            require(names.insert(name).second, ExitCode::Checkpoint,
-                    "{}: tensor {} stands twice in the header", where, name);
-        }
+// The parser keeps the last of equal keys; a header that names a tensor twice is refused instead. (A callback
+// of the parser itself would make parsing quadratic in the number of tensors.)
+class NameWatcher final : public nlohmann::json_sax<Json> {
+public:
+    explicit NameWatcher(std::string where) : where_(std::move(where)) {}
+
+    bool key(std::string& name) override {
+        require(depth_ != 1 || names_.insert(name).second, ExitCode::Checkpoint,
+                "{}: tensor {} stands twice in the header", where_, name);
         return true;
-    };
-    Json header;
-    try {
-        header = Json::parse(text, watch);
-    } catch (const Json::exception& problem) {
-        fail(ExitCode::Checkpoint, "{}: the header is not valid JSON: {}", where, problem.what());
     }
+    bool start_object(std::size_t) override { return ++depth_ > 0; }
+    bool end_object() override { return --depth_ >= 0; }
+    bool start_array(std::size_t) override { return ++depth_ > 0; }
+    bool end_array() override { return --depth_ >= 0; }
+
+    bool null() override { return true; }
+    bool boolean(bool) override { return true; }
+    bool number_integer(std::int64_t) override { return true; }
+    bool number_unsigned(std::uint64_t) override { return true; }
+    bool number_float(double, const std::string&) override { return true; }
+    bool string(std::string&) override { return true; }
+    bool binary(Json::binary_t&) override { return true; }
+    bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
+
+private:
+    std::string where_;
+    std::unordered_set<std::string> names_;
+    int depth_ = 0;
+};
+
+Json parse_header(std::string_view text, const std::string& where) {
+    Json header = parse_json(text, where + ": header", ExitCode::Checkpoint);
     require(header.is_object(), ExitCode::Checkpoint, "{}: the header is not a JSON object", where);
+    NameWatcher watcher(where);
+    Json::sax_parse(text, &watcher);
     return header;
 }
 

@@ -73,10 +73,12 @@ std::unique_ptr<Communicator> make_mpi(int* argc, char*** argv);
 // Whether an MPI launcher (mpirun, or srun with PMI) started this process.
 bool launched_by_mpi();
 
-// What a program's main() wants: the MPI job's ranks under a launcher, else one rank without a call to MPI.
-// Debug builds add make_checked. ExitCode::Usage when a launcher started several processes that do not see
-// each other.
-std::unique_ptr<Communicator> make_world(int* argc, char*** argv);
+enum class WorldKind { Auto, Self, Mpi };
+
+// What a program's main() wants. Auto: the MPI job's ranks under a launcher, else one rank without a call to
+// MPI. Debug builds add make_checked. ExitCode::Usage when a launcher started several processes that do not
+// see each other.
+std::unique_ptr<Communicator> make_world(WorldKind kind, int* argc, char*** argv);
 
 // Compares call, size and root over the ranks before each collective; a disagreement throws on every rank,
 // naming the ranks and their calls (ExitCode::Internal). Costs one more small collective a call.

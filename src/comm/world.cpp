@@ -27,8 +27,9 @@ bool launched_by_mpi() {
     return std::ranges::any_of(names, [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
-std::unique_ptr<Communicator> make_world(int* argc, char*** argv) {
-    auto world = launched_by_mpi() ? make_mpi(argc, argv) : make_self();
+std::unique_ptr<Communicator> make_world(WorldKind kind, int* argc, char*** argv) {
+    const bool mpi = kind == WorldKind::Mpi || (kind == WorldKind::Auto && launched_by_mpi());
+    auto world = mpi ? make_mpi(argc, argv) : make_self();
     // Every one of them would take itself for the whole job and write the same output.
     require(
         world->size() > 1 || launched_ranks() == 1, ExitCode::Usage,

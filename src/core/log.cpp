@@ -11,7 +11,7 @@ namespace {
 struct LogState {
     std::mutex mutex;
     LogLevel level = LogLevel::Info;
-    std::string who;
+    bool live_line = false;
 };
 
 LogState& state() {
@@ -31,19 +31,25 @@ LogLevel parse_log_level(std::string_view name) {
     fail(ExitCode::Usage, "log level '{}' is none of error, warning, info, debug", name);
 }
 
-void set_log(LogLevel level, std::string who) {
+void set_log_level(LogLevel level) {
     LogState& log = state();
     const std::lock_guard lock(log.mutex);
     log.level = level;
-    log.who = std::move(who);
+}
+
+void set_live_line(bool live) {
+    LogState& log = state();
+    const std::lock_guard lock(log.mutex);
+    log.live_line = live;
 }
 
 void log_line(LogLevel level, std::string_view message) {
     LogState& log = state();
     const std::lock_guard lock(log.mutex);
     if (level > log.level) return;
-    const std::string line = fmt::format("sluice{}{}: {}{}\n", log.who.empty() ? "" : " ", log.who,
+    const std::string line = fmt::format("{}sluice: {}{}\n", log.live_line ? "\r\x1b[K" : "",
                                          kPrefix[static_cast<int>(level)], message);
+    log.live_line = false;
     std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

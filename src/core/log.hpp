@@ -3,7 +3,6 @@
 
 #include <fmt/core.h>
 
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -14,8 +13,11 @@ enum class LogLevel : int { Error, Warning, Info, Debug };
 // "error", "warning", "info" or "debug"; anything else is a usage error.
 LogLevel parse_log_level(std::string_view name);
 
-// Lines above `level` are dropped. `who` (e.g. "rank 3") is added to each line; empty adds nothing.
-void set_log(LogLevel level, std::string who);
+// Lines above `level` are dropped.
+void set_log_level(LogLevel level);
+
+// A line without end that is redrawn in place stands on the terminal: the next log line clears it first.
+void set_live_line(bool live);
 
 void log_line(LogLevel level, std::string_view message);
 

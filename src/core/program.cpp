@@ -17,27 +17,12 @@ int report(const CLI::App& app, ExitCode code, const char* message) {
     return static_cast<int>(code);
 }
 
-int run_reporting(const CLI::App& app, const std::function<ExitCode()>& work) {
-    try {
-        return static_cast<int>(work());
-    } catch (const Error& problem) {
-        return report(app, problem.code(), problem.what());
-    } catch (const std::bad_alloc&) {
-        return report(app, ExitCode::Internal,
-                      "out of memory: close other programs, or use a larger machine");
-    } catch (const std::filesystem::filesystem_error& problem) {
-        return report(app, ExitCode::File, problem.what());
-    } catch (const std::exception& problem) {
-        return report(app, ExitCode::Internal, problem.what());
-    }
-}
-
 }  // namespace
 
 std::string program_version() { return SLUICE_VERSION; }
 
-int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCode()>& work) {
-    std::string log_level = "info";
+void add_common_options(CLI::App& app, std::string& log_level) {
+    log_level = "info";
     app.add_option("--log-level", log_level, "Messages shown: error, warning, info or debug")
         ->check(CLI::IsMember({"error", "warning", "info", "debug"}))
         ->capture_default_str()
@@ -49,16 +34,33 @@ int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCo
         ->group("Program");
     app.set_help_flag();  // off and on again: the program's own options come first in the list
     app.set_help_flag("-h,--help", "Print this help and exit")->group("Program");
+}
+
+Problem explain(const std::exception& thrown) {
+    if (const auto* error = dynamic_cast<const Error*>(&thrown)) return {error->code(), error->what()};
+    if (dynamic_cast<const std::bad_alloc*>(&thrown) != nullptr) {
+        return {ExitCode::Internal, "out of memory: close other programs, or use a larger machine"};
+    }
+    const bool files = dynamic_cast<const std::filesystem::filesystem_error*>(&thrown) != nullptr;
+    return {files ? ExitCode::File : ExitCode::Internal, thrown.what()};
+}
+
+int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCode()>& work) {
+    std::string log_level;
+    add_common_options(app, log_level);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& end) {
         if (end.get_exit_code() == 0) return app.exit(end);  // prints the help or the version
         return report(app, ExitCode::Usage, fmt::format("{} (--help lists the options)", end.what()).c_str());
     }
-    return run_reporting(app, [&] {
-        set_log(parse_log_level(log_level), "");
-        return work();
-    });
+    try {
+        set_log_level(parse_log_level(log_level));
+        return static_cast<int>(work());
+    } catch (const std::exception& thrown) {
+        const Problem problem = explain(thrown);
+        return report(app, problem.code, problem.message.c_str());
+    }
 }
 
 }  // namespace sluice

@@ -1,8 +1,9 @@
-// The main() of programs that are one process.
+// What every program's main() has in common, and all of it for programs that are one process.
 #pragma once
 
 #include "core/error.hpp"
 
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -14,7 +15,17 @@ namespace sluice {
 
 std::string program_version();  // "0.1.0"
 
-// Adds --log-level, --config and --version, parses, and runs `work`. Results of --help go to standard output;
+// Adds --log-level, --config, --version and --help. Parsing sets `log_level`.
+void add_common_options(CLI::App& app, std::string& log_level);
+
+// An exception as a user should hear of it.
+struct Problem {
+    ExitCode code;
+    std::string message;
+};
+Problem explain(const std::exception& thrown);
+
+// Adds the common options, parses, and runs `work`. Results of --help go to standard output;
 // an error is one line on standard error, "NAME: message". Returns the exit code for main().
 int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCode()>& work);
 

@@ -39,16 +39,18 @@ Generator::~Generator() = default;
 
 bool Generator::run(const std::function<bool()>& stop, Progress& progress) {
     for (;;) {
-        if (stop()) return false;
-        admit_requests();
+        admit_requests(stop);
         if (scheduler_.empty() && source_ended_) return true;
+        if (stop()) return false;
         if (!scheduler_.empty()) step();
         progress.update(tally_);
     }
 }
 
-void Generator::admit_requests() {
-    while (!source_ended_ && scheduler_.wants_more()) {
+// Never waits for input while there is something to run, and never long without a look at `stop`.
+void Generator::admit_requests(const std::function<bool()>& stop) {
+    while (!source_ended_ && scheduler_.wants_more() && !stop()) {
+        if (!source_.ready(scheduler_.empty() ? 100 : 0)) return;
         std::optional<ParsedLine> line = source_.next();
         if (!line) {
             source_ended_ = true;
@@ -85,7 +87,7 @@ void Generator::step() {
     plan.step = work.step;
     for (const Ticket ticket : work.sampled) plan.samples.push_back(wishes_of(ticket));
     const std::vector<Pick> picks = engine_.run(plan);
-    scheduler_.ran(work);
+    scheduler_.ran();
     tally_.prefill_rows += work.prefill_rows;
     tally_.decode_rows += work.decode_rows;
     for (std::size_t i = 0; i < picks.size(); ++i) take(work.sampled[i], picks[i]);

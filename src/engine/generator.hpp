@@ -47,7 +47,7 @@ public:
 private:
     struct Active;
 
-    void admit_requests();
+    void admit_requests(const std::function<bool()>& stop);
     void admit(Request request);
     void step();
     void take(Ticket ticket, const Pick& pick);

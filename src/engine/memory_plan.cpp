@@ -55,13 +55,8 @@ std::uint64_t read_key(const std::string& path, const std::string& key) {
     return 0;
 }
 
-// What this process's control group (version 2) leaves of its limit; its file cache can be given up.
-std::uint64_t control_group_leaves() {
-    std::string path;
-    std::ifstream membership("/proc/self/cgroup");
-    for (std::string line; std::getline(membership, line);) {
-        if (line.starts_with("0::")) path = "/sys/fs/cgroup" + line.substr(3);
-    }
+// What one control group (version 2) leaves of its limit; its file cache can be given up.
+std::uint64_t group_leaves(const std::string& path) {
     const std::uint64_t limit = read_number(path + "/memory.max");
     const std::uint64_t used = read_number(path + "/memory.current");
     if (limit == kUnlimited || used == kUnlimited) return kUnlimited;
@@ -69,6 +64,33 @@ std::uint64_t control_group_leaves() {
     const std::uint64_t cache = read_key(detail, "inactive_file") + read_key(detail, "active_file");
     const std::uint64_t kept = used > cache ? used - cache : 0;
     return limit > kept ? limit - kept : 0;
+}
+
+// The least that this process's group and those around it leave: Slurm limits the job's, not the task's.
+std::uint64_t control_groups_leave() {
+    std::string path;
+    std::ifstream membership("/proc/self/cgroup");
+    for (std::string line; std::getline(membership, line);) {
+        if (line.starts_with("0::")) path = line.substr(3);
+    }
+    std::uint64_t least = group_leaves("/sys/fs/cgroup");
+    for (; path.size() > 1; path.resize(path.rfind('/')))
+        least = std::min(least, group_leaves("/sys/fs/cgroup" + path));
+    return least;
+}
+
+// A tensor as read, beside its packed form.
+std::uint64_t staging_bytes(const ModelConfig& config, const Shard& shard) {
+    std::uint64_t largest = 0;
+    for (const TensorSpec& tensor : tensor_catalog(config)) {
+        std::int64_t elements = 0;
+        for (int slice = shard.first(); slice < shard.first() + shard.count(); ++slice) {
+            elements += slice_shape(tensor, slice, shard.slices).elements();
+            if (tensor.cut.along == Along::Common) break;
+        }
+        largest = std::max(largest, static_cast<std::uint64_t>(elements) * 2);
+    }
+    return largest;
 }
 
 }  // namespace
@@ -104,7 +126,10 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
         "weights {} + workspace {} + KV cache {} ({} pages of {}) on rank {} of {}, where {} is available",
         bytes_text(plan.weights), bytes_text(plan.workspace), bytes_text(plan.kv), plan.pages,
         bytes_text(page), shard.rank, shard.ranks, bytes_text(request.available));
-    require(fixed + std::max(plan.kv, page) <= request.available, ExitCode::Checkpoint,
+    // What loading needs besides is given back before the cache is claimed.
+    const std::uint64_t running = plan.workspace + std::max(plan.kv, page);
+    require(plan.weights + std::max(running, staging_bytes(config, shard)) <= request.available,
+            ExitCode::Checkpoint,
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), a smaller "
             "--kv-memory, or a smaller --max-batch-tokens",
             sum, possible_ranks(shard.slices));
@@ -121,7 +146,7 @@ std::uint64_t available_host_memory() {
     for (std::string line; std::getline(info, line);) {
         if (line.starts_with("MemAvailable:")) available = std::stoull(line.substr(13)) * 1024;
     }
-    return std::min(available, control_group_leaves());
+    return std::min(available, control_groups_leave());
 }
 
 }  // namespace sluice

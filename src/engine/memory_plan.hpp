@@ -6,7 +6,6 @@
 #include "model/shard.hpp"
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 namespace sluice {

@@ -29,6 +29,7 @@ void Progress::update(const Tally& tally) {
     if (live_) {
         fmt::print(stderr, "\r\x1b[K{}", text);
         std::fflush(stderr);
+        set_live_line(true);
     } else {
         log_info("{}", text);
     }
@@ -50,7 +51,6 @@ std::string Progress::line(const Tally& tally, double seconds) const {
 }
 
 void Progress::finish(const Tally& tally, bool complete) {
-    if (live_) fmt::print(stderr, "\r\x1b[K");
     if (off_) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
     std::string text =

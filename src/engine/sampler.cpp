@@ -24,16 +24,10 @@ int candidates_for(const Choice& choice) {
     return choice.temperature > 0 && filters(choice) ? kFilterCandidates : 1;
 }
 
-bool better(const VocabCandidate& a, const VocabCandidate& b) {
-    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
-}
-
 template <class T>
 std::span<std::byte> bytes_of(std::vector<T>& values) {
     return std::as_writable_bytes(std::span(values));
 }
-
-float penalized(float logit, float penalty) { return logit > 0 ? logit / penalty : logit * penalty; }
 
 }  // namespace
 
@@ -182,9 +176,10 @@ Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wi
         const bool held_back =
             best.back().id >= 0 && part_of(vocabulary_, static_cast<int>(s), shard_.slices).size() >
                                        static_cast<std::int64_t>(reported);
-        if (held_back && (known_to == nullptr || better(best.back(), *known_to))) known_to = &best.back();
+        if (held_back && (known_to == nullptr || kernels::better(best.back(), *known_to)))
+            known_to = &best.back();
     }
-    std::ranges::sort(merged, better);
+    std::ranges::sort(merged, kernels::better);
     if (choice.temperature <= 0) return picked(merged.front().id, merged.front().raw);
     const bool complete = known_to == nullptr;
     if (!complete) {
@@ -222,9 +217,9 @@ std::vector<VocabCandidate> Sampler::whole_row(ConstView logits, std::size_t row
     }
     for (const Token token : wishes.seen) {
         VocabCandidate& candidate = candidates[static_cast<std::size_t>(token)];
-        candidate.logit = penalized(candidate.raw, wishes.choice.repetition_penalty);
+        candidate.logit = kernels::penalized(candidate.raw, wishes.choice.repetition_penalty);
     }
-    std::ranges::sort(candidates, better);
+    std::ranges::sort(candidates, kernels::better);
     return candidates;
 }
 

@@ -155,7 +155,7 @@ void Scheduler::add_rows(const Sequence& sequence, Work& work) {
     }
 }
 
-void Scheduler::ran(const Work&) {
+void Scheduler::ran() {
     for (const auto& sequence : running_) {
         sequence->computed += sequence->rows;
         sequence->rows = 0;

@@ -42,8 +42,8 @@ public:
     // Decoding sequences come first, a row each; the rest of the rows go to prompts, longest waiting first. A
     // sequence that needs a page when none is left takes it from the youngest, which is computed again later.
     Work next();
-    // The step was run: its rows are in the cache.
-    void ran(const Work& work);
+    // The step that next() planned was run: its rows are in the cache.
+    void ran();
     // The next token of a sequence that was sampled.
     void append(Ticket ticket, Token token);
     void finish(Ticket ticket);

@@ -25,14 +25,14 @@ public:
     Keys inside(const char* key) const { return {object_.at(key), fmt::format("{}: '{}'", where_, key)}; }
     const Json& raw(const char* key) const { return object_.at(key); }
 
-    int integer(const char* key, int least, int most = 1 << 30) const {
+    int integer(const char* key, int least, int most = 1 << 24) const {
         const Json& value = present(key);
         require(value.is_number_integer() && value >= least && value <= most, ExitCode::Checkpoint,
                 "{}: '{}' is {}; expected an integer from {} to {}", where_, key, value.dump(), least, most);
         return value.get<int>();
     }
-    int integer_or(const char* key, int otherwise, int least) const {
-        return has(key) ? integer(key, least) : otherwise;
+    int integer_or(const char* key, int otherwise, int least, int most = 1 << 24) const {
+        return has(key) ? integer(key, least, most) : otherwise;
     }
 
     float number(const char* key) const {
@@ -111,9 +111,13 @@ RopeSpec hugging_face_rope(const Keys& keys, int key_dim, float& attention_scale
     rope.theta = keys.positive_or("rope_theta", 10000);
     rope.interleaved = keys.flag_or("rope_interleave", true);
     attention_scale = 1.0F / std::sqrt(static_cast<float>(key_dim));
-    if (!keys.has("rope_scaling")) return rope;
-    const Keys scaling = keys.inside("rope_scaling");
+    // Newer files say all of it, theta too, in one place.
+    const char* section = keys.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
+    if (!keys.has(section)) return rope;
+    const Keys scaling = keys.inside(section);
+    rope.theta = scaling.positive_or("rope_theta", rope.theta);
     const char* kind = scaling.has("rope_type") ? "rope_type" : "type";
+    if (scaling.text_or(kind, "") == "default") return rope;
     if (scaling.text_or(kind, "") != "yarn") scaling.refuse(kind, "yarn");
     rope.scaling = RopeSpec::Scaling::Yarn;
     rope.factor = scaling.positive("factor");
@@ -157,7 +161,7 @@ MoeSpec hugging_face_moe(const Keys& keys, bool v3) {
     moe.router.experts = keys.integer("n_routed_experts", 1, 65536);
     moe.router.top_k = keys.integer("num_experts_per_tok", 1);
     moe.hidden = keys.integer("moe_intermediate_size", 1);
-    moe.shared_hidden = moe.hidden * keys.integer_or("n_shared_experts", 0, 0);
+    moe.shared_hidden = moe.hidden * keys.integer_or("n_shared_experts", 0, 0, 64);
     moe.router.renormalize = keys.flag_or("norm_topk_prob", v3);
     moe.router.scale = keys.has("routed_scaling_factor") ? keys.number("routed_scaling_factor") : 1.0F;
     const std::string score = keys.text_or("scoring_func", v3 ? "sigmoid" : "softmax");
@@ -259,7 +263,7 @@ ModelConfig parse_deepseek(const Keys& keys) {
     if (score != "softmax" && score != "sigmoid") keys.refuse("score_func", "softmax, sigmoid");
     const bool sigmoid = score == "sigmoid";
     moe.hidden = keys.integer_or("moe_inter_dim", 1408, 1);
-    moe.shared_hidden = moe.hidden * keys.integer_or("n_shared_experts", 2, 0);
+    moe.shared_hidden = moe.hidden * keys.integer_or("n_shared_experts", 2, 0, 64);
     moe.router_bias = sigmoid;  // the models with sigmoid scores are those with a selection bias
     moe.router = {sigmoid ? RouterSpec::Score::Sigmoid : RouterSpec::Score::Softmax,
                   keys.integer_or("n_routed_experts", 64, 1),
@@ -268,7 +272,7 @@ ModelConfig parse_deepseek(const Keys& keys) {
                   keys.integer_or("n_limited_groups", 1, 1),
                   sigmoid,
                   keys.has("route_scale") ? keys.number("route_scale") : 1.0F};
-    const int layers = keys.integer_or("n_layers", 27, 1);
+    const int layers = keys.integer_or("n_layers", 27, 1, 10000);
     const int dense_layers = keys.integer_or("n_dense_layers", 1, 0);
     for (int layer = 0; layer < layers; ++layer) {
         if (layer < dense_layers) {

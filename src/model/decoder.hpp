@@ -36,7 +36,6 @@ public:
 
     // Global ids [first[s], first[s + 1]) are local vocabulary slice s.
     const std::vector<std::int32_t>& vocabulary_slices() const { return vocabulary_slices_; }
-    const ModelConfig& config() const { return config_; }
     const Shard& shard() const { return shard_; }
 
     struct Workspace;

@@ -3,6 +3,7 @@
 
 #include "model/catalog.hpp"
 
+#include <bit>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,9 @@ struct Shard {
     int rank = 0, ranks = 1, slices = 1;
     int first() const { return slices / ranks * rank; }
     int count() const { return slices / ranks; }
+    // Whether sums over slices come out in the one order of all such rank counts (see
+    // Communicator::all_reduce_sum).
+    bool sums_by_slices() const { return ranks == 1 || std::has_single_bit(static_cast<unsigned>(count())); }
     // What this rank holds of `total` units that the slices divide.
     Range range(std::int64_t total) const {
         return {part_of(total, first(), slices).begin, part_of(total, first() + count() - 1, slices).end};

@@ -179,8 +179,10 @@ private:
         Tensor tensor(ops_.memory(), DType::F32, slice.shape);
         auto* out = tensor.view().as<float>();
         for (std::int64_t i = 0; i < slice.shape[0]; ++i) {
-            if (slice.dtype == DType::F32) std::memcpy(out + i, slice.values.data() + 4 * i, 4);
-            if (slice.dtype == DType::BF16) {
+            if (slice.dtype == DType::F32) {
+                std::memcpy(out + i, slice.values.data() + 4 * i, 4);
+            } else {
+                expect(slice.dtype == DType::BF16, "{} is {}", name, name_of(slice.dtype));
                 bf16 bits = 0;
                 std::memcpy(&bits, slice.values.data() + 2 * i, 2);
                 out[i] = to_float(bits);

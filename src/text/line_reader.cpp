@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,6 +40,12 @@ std::optional<LineReader::Line> LineReader::next() {
     }
     if (length == 0) return std::nullopt;
     return line(kept_, begin, length, false);
+}
+
+bool LineReader::ready(int milliseconds) const {
+    if (begin_ < end_) return true;
+    pollfd input{fd_, POLLIN, 0};
+    return ::poll(&input, 1, milliseconds) != 0 && input.revents != 0;
 }
 
 bool LineReader::fill() {

@@ -26,6 +26,9 @@ public:
     // The next line; none at the end. Errors: ExitCode::File when reading fails.
     std::optional<Line> next();
 
+    // Whether there is something to read, or will be within `milliseconds`. The end counts as something.
+    bool ready(int milliseconds) const;
+
 private:
     bool fill();
     void keep(std::string_view part);

@@ -8,8 +8,8 @@
 
 namespace sluice {
 
-// Lines that are not blank, all files together; none when one is standard input or no regular file. Reads the files
-// once, quickly. Errors: ExitCode::File when reading fails.
+// Lines that are not blank, all files together; none when one is standard input or no regular file. Reads the
+// files once, quickly. Errors: ExitCode::File when reading fails.
 std::optional<std::int64_t> count_requests(const std::vector<std::filesystem::path>& paths);
 
 }  // namespace sluice

@@ -9,6 +9,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <map>
 #include <string>
 #include <utility>
@@ -34,10 +35,23 @@ struct PromptFile {
     bool is_stdin() const { return path == "-"; }
 };
 
+// Read as text, every line would be an error record, and count as answered.
+void refuse_compressed(const std::filesystem::path& path, const PosixFile& file) {
+    if (!std::filesystem::is_regular_file(path)) return;
+    std::array<unsigned char, 4> magic{};
+    if (::pread(file.fd(), magic.data(), magic.size(), 0) < 2) return;
+    const bool gzip = magic[0] == 0x1f && magic[1] == 0x8b;
+    const bool zstd = magic == std::array<unsigned char, 4>{0x28, 0xb5, 0x2f, 0xfd};
+    require(!gzip && !zstd, ExitCode::File,
+            "{} is compressed with {}: unpack it, or pipe it in with --prompts -", path.string(),
+            gzip ? "gzip" : "zstd");
+}
+
 PromptFile check_file(const std::filesystem::path& path, PromptFormat format) {
     PromptFile file{path, format == PromptFormat::Auto ? format_of_extension(path) : format, PosixFile()};
     if (file.is_stdin()) return file;
     PosixFile opened = open_to_read(path);
+    refuse_compressed(path, opened);
     if (!std::filesystem::is_regular_file(path)) file.opened = std::move(opened);
     return file;
 }
@@ -57,6 +71,10 @@ public:
             }
         }
         return std::nullopt;
+    }
+
+    bool ready(int milliseconds) override {
+        return (!reader_ && !start_next_file()) || reader_->ready(milliseconds);
     }
 
 private:
@@ -106,6 +124,8 @@ public:
         if (line) std::visit([&](auto& item) { check_id(item, *line); }, *line);
         return line;
     }
+
+    bool ready(int milliseconds) override { return lines_->ready(milliseconds); }
 
 private:
     template <class Item>

@@ -17,6 +17,9 @@ public:
     virtual ~PromptSource() = default;
     // The next line that asks for something; none at the end. Errors: ExitCode::File when reading fails.
     virtual std::optional<ParsedLine> next() = 0;
+    // Whether next() has something to read at once, or within `milliseconds`; files always have, pipes may
+    // not.
+    virtual bool ready(int milliseconds) = 0;
 };
 
 // The lines of `paths` in order; "-" is standard input. Memory does not grow with a file, but by the hash of

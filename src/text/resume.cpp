@@ -63,6 +63,8 @@ public:
         return line;
     }
 
+    bool ready(int milliseconds) override { return lines_->ready(milliseconds); }
+
 private:
     std::unique_ptr<PromptSource> lines_;
     Finished finished_;

@@ -57,6 +57,10 @@ struct Case {
     int slices;
 };
 
+void PrintTo(const Case& model, std::ostream* out) {
+    *out << model.model << " in " << model.slices << " slices";
+}
+
 class RoundTrip : public testing::TestWithParam<Case> {
 protected:
     std::filesystem::path model() {

@@ -24,10 +24,10 @@ protected:
 
 TEST_F(World, IsOneRankWithoutALauncher) {
     EXPECT_FALSE(launched_by_mpi());
-    const auto world = make_world(nullptr, nullptr);
+    const auto world = make_world(WorldKind::Auto, nullptr, nullptr);
     EXPECT_EQ(world->size(), 1);
     setenv("SLURM_STEP_NUM_TASKS", "1", 1);
-    EXPECT_EQ(make_world(nullptr, nullptr)->size(), 1);
+    EXPECT_EQ(make_world(WorldKind::Auto, nullptr, nullptr)->size(), 1);
 }
 
 TEST_F(World, KnowsALauncher) {
@@ -38,7 +38,7 @@ TEST_F(World, KnowsALauncher) {
 TEST_F(World, RefusesProcessesThatDoNotSeeEachOther) {
     setenv("SLURM_STEP_NUM_TASKS", "4", 1);
     try {
-        make_world(nullptr, nullptr);
+        make_world(WorldKind::Auto, nullptr, nullptr);
         FAIL() << "nothing thrown";
     } catch (const Error& error) {
         EXPECT_EQ(error.code(), ExitCode::Usage);

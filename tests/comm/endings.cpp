@@ -6,7 +6,7 @@
 int main(int argc, char** argv) {
     using namespace sluice;
     const std::string_view ending = argc > 1 ? argv[1] : "";
-    const auto world = make_world(&argc, &argv);
+    const auto world = make_world(WorldKind::Auto, &argc, &argv);
     const int last = world->size() - 1;
     return run_job(*world, [&] {
         const bool alone = world->rank() == last;

@@ -3,6 +3,7 @@
 #include "text/request_json.hpp"
 #include "text/tokenizer.hpp"
 
+#include <algorithm>
 #include <bit>
 
 namespace sluice::test {
@@ -15,6 +16,7 @@ public:
         if (next_ == requests_.size()) return std::nullopt;
         return requests_[next_++];
     }
+    bool ready(int) override { return true; }
 
 private:
     const std::vector<Request>& requests_;
@@ -33,7 +35,11 @@ void lead(SmallModel& model, Engine& engine, const RunSettings& settings,
     Generator generator(source, encoder, *tokenizer, scheduler, engine, {true, longest},
                         [&](const Answer& answer) { result.answers[answer.completion.id] = answer; });
     Progress progress(Progress::Mode::Off, std::nullopt, 0);
-    generator.run([] { return false; }, progress);
+    const auto watch = [&] {
+        result.most_running = std::max(result.most_running, scheduler.running());
+        return false;
+    };
+    generator.run(watch, progress);
     result.tally = generator.tally();
 }
 

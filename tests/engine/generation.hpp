@@ -23,6 +23,7 @@ struct RunSettings {
 struct RunResult {
     std::map<std::string, Answer> answers;  // by id
     Tally tally;
+    int most_running = 0;
 };
 
 // Runs the requests to their end; every rank is a thread.

@@ -45,7 +45,7 @@ public:
                 owner_[scheduler_.admit(jobs[next].prompt)] = next;
             const Scheduler::Work work = scheduler_.next();
             check_and_store(work);
-            scheduler_.ran(work);
+            scheduler_.ran();
             for (const Ticket ticket : work.sampled) {
                 const std::size_t job = owner_.at(ticket);
                 const Token token = continuation(scheduler_.tokens(ticket));
@@ -167,7 +167,7 @@ TEST(Scheduler, DecodesWhilePromptsArePrefilled) {
     Scheduler scheduler({4, 32, 16, true}, 64);
     const Ticket first = scheduler.admit({1, 2, 3});
     Scheduler::Work work = scheduler.next();
-    scheduler.ran(work);
+    scheduler.ran();
     ASSERT_EQ(work.sampled, std::vector<Ticket>{first});
     scheduler.append(first, 4);
     scheduler.admit(std::vector<Token>(100, 5));

@@ -29,5 +29,6 @@ add_custom_command(OUTPUT ${wide_source}.stamp
   COMMAND ${CMAKE_COMMAND} -E touch ${wide_source}.stamp
   DEPENDS make_checkpoint VERBATIM)
 built_checkpoint(wide SOURCE ${wide_source} TOOL sluice-shard DEPENDS ${wide_source}.stamp)
+built_checkpoint(wide-6-slices SOURCE ${wide_source} TOOL sluice-shard ARGS --slices 6 DEPENDS ${wide_source}.stamp)
 
 add_custom_target(test_checkpoints ALL DEPENDS ${checkpoint_stamps})

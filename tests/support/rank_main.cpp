@@ -43,7 +43,7 @@ int main(int argc, char** argv) {
     using namespace sluice;
     testing::InitGoogleTest(&argc, argv);
     GTEST_FLAG_SET(catch_exceptions, false);  // an exception on one rank must end the others, too
-    test::the_world = make_world(&argc, &argv);
+    test::the_world = make_world(WorldKind::Auto, &argc, &argv);
     const int code = run_job(test::world(), test::run_all);
     test::the_world.reset();
     return code;
