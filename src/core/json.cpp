@@ -39,8 +39,10 @@ std::string read_file(const std::filesystem::path& path, ExitCode code) {
     errno = 0;
     std::ifstream stream(path, std::ios::binary);
     std::ostringstream content;
-    if (std::filesystem::is_directory(path)) errno = EISDIR;
-    require(stream.good() && errno == 0, code, "cannot read {}: {}", path.string(), std::strerror(errno));
+    int problem = stream.good() ? 0 : errno;
+    std::error_code ignored;
+    if (std::filesystem::is_directory(path, ignored)) problem = EISDIR;
+    require(problem == 0, code, "cannot read {}: {}", path.string(), std::strerror(problem));
     content << stream.rdbuf();
     require(!stream.bad(), code, "cannot read {}: {}", path.string(), std::strerror(errno));
     return std::move(content).str();

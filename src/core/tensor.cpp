@@ -26,8 +26,8 @@ std::string Shape::text() const {
 }
 
 View View::rows(std::int64_t first, std::int64_t count) const {
-    expect(shape.rank() == 2 && first >= 0 && first + count <= shape[0], "rows {}+{} of {}", first, count,
-           shape.text());
+    expect(shape.rank() == 2 && first >= 0 && count >= 0 && first + count <= shape[0], "rows {}+{} of {}",
+           first, count, shape.text());
     View part = *this;
     part.data = static_cast<std::byte*>(data) + static_cast<std::size_t>(first * row_stride) * size_of(dtype);
     part.shape[0] = count;
@@ -35,8 +35,8 @@ View View::rows(std::int64_t first, std::int64_t count) const {
 }
 
 View View::columns(std::int64_t first, std::int64_t count) const {
-    expect(shape.rank() == 2 && first >= 0 && first + count <= shape[1], "columns {}+{} of {}", first, count,
-           shape.text());
+    expect(shape.rank() == 2 && first >= 0 && count >= 0 && first + count <= shape[1], "columns {}+{} of {}",
+           first, count, shape.text());
     View part = *this;
     part.data = static_cast<std::byte*>(data) + static_cast<std::size_t>(first) * size_of(dtype);
     part.shape[1] = count;

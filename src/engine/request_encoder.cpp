@@ -11,13 +11,17 @@ RequestEncoder::RequestEncoder(const Tokenizer& tokenizer, std::optional<ChatTem
     : tokenizer_(tokenizer), chat_(std::move(chat)), options_(std::move(options)) {}
 
 std::variant<std::vector<Token>, RequestError> RequestEncoder::encode(const Request& request) const {
+    const bool converses = std::holds_alternative<std::vector<Message>>(request.input) ||
+                           (options_.chat && std::holds_alternative<std::string>(request.input));
+    if (converses && !chat_) {
+        return RequestError{"no_chat_template",
+                            "the checkpoint has no chat template; only plain prompts can be served"};
+    }
     std::vector<Token> tokens;
     try {
         if (const auto* given = std::get_if<std::vector<Token>>(&request.input)) {
             tokens = *given;
         } else if (const auto* messages = std::get_if<std::vector<Message>>(&request.input)) {
-            if (!chat_)
-                return RequestError{"no_chat_template", "the checkpoint has no chat template; use 'prompt'"};
             tokens = encode_chat(*messages);
         } else {
             const auto& text = std::get<std::string>(request.input);

@@ -40,6 +40,7 @@ public:
     void list(std::vector<T>& values) {
         std::uint64_t count = 0;
         value(count);
+        expect(count <= rest_.size() / sizeof(T), "a step plan is short of {} values", count);
         values.resize(count);
         if (count > 0) std::memcpy(values.data(), next(count * sizeof(T)), count * sizeof(T));
     }
@@ -87,6 +88,7 @@ StepPlan plan_from_bytes(std::span<const std::byte> bytes) {
     walk(unpacker, plan);
     std::uint64_t samples = 0;
     unpacker.value(samples);
+    expect(samples <= bytes.size(), "a step plan is short of {} samples", samples);
     plan.samples.resize(samples);
     for (SampleRow& sample : plan.samples) {
         unpacker.value(sample.choice);

@@ -2,6 +2,7 @@
 #include "jobs/job.hpp"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <chrono>
 #include <csignal>
@@ -28,10 +29,9 @@ bool grows_to(Process& process, const std::string& output, std::uintmax_t bytes)
     }
 }
 
-class ExactlyOnce : public JobTest, public testing::WithParamInterface<int> {
+class ResumeTest : public JobTest {
 protected:
     void SetUp() override {
-        if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
         // Every kind of line that is answered: also by an error, and one that repeats an id.
         std::string prompts = mixed_prompts(kPrompts);
         prompts += "{\"id\":\"r2\",\"prompt\":\"the same id\"}\nno json\n{\"prompt\":\"caf\xC3\"}\n";
@@ -55,6 +55,65 @@ protected:
     Ending resume(int ranks) const { return run(words("out.jsonl") + Words{"--resume"}, ranks); }
     void expect_whole(const std::vector<std::string>& expected) const {
         EXPECT_EQ(sorted_lines(content("out.jsonl")), expected);
+    }
+};
+
+// A limit on the size of files stands for a disk without room.
+TEST_F(ResumeTest, AfterTheDiskWasFull) {
+    const std::vector<std::string> expected = undisturbed();
+    Words limited{"sh", "-c", "trap '' XFSZ; ulimit -f 16; exec \"$@\"", "sh"};
+    const Ending full = Process(limited + command(words("out.jsonl"), 0), folder_.path()).wait();
+    EXPECT_EQ(full.code, 4) << full.err;
+    EXPECT_THAT(full.err, AllOf(HasSubstr("out.jsonl"), HasSubstr("File too large"), HasSubstr("--resume")));
+    const auto kept = lines_of(content("out.jsonl"));
+    EXPECT_GT(kept.size(), 0U);
+    EXPECT_LT(kept.size(), expected.size());
+    for (const std::string& line : kept) EXPECT_TRUE(OrderedJson::accept(line)) << line;
+    EXPECT_EQ(resume(0).code, 5);
+    expect_whole(expected);
+}
+
+// Prompts from a program that has nothing to say for now: what came is answered, and a stop still stops.
+TEST_F(ResumeTest, WhileTheInputIsQuiet) {
+    const std::string pipe = path("pipe");
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    std::fstream writer(pipe, std::ios::in | std::ios::out);  // both: opening waits for nobody
+    writer << "Hark\nHist\n" << std::flush;
+    const auto process =
+        start(files("v3", "pipe", "out.jsonl") + Words{"--prompt-format", "txt", "--max-new-tokens", "4"});
+    EXPECT_TRUE(grows_to(*process, output(), 1));
+    process->signal(SIGTERM);
+    const Ending ending = process->wait(20);
+    EXPECT_FALSE(ending.timed_out);
+    EXPECT_EQ(ending.code, 75) << ending.err;
+    EXPECT_GE(lines_of(content("out.jsonl")).size(), 1U);
+}
+
+// A lost rank must not leave the others waiting for it.
+TEST_F(ResumeTest, AfterTheLossOfOneRank) {
+    if (SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+    const std::vector<std::string> expected = undisturbed();
+    for (const std::size_t lost : {0U, 1U}) {
+        std::filesystem::remove(output());
+        const auto process = start(words("out.jsonl"), 2);
+        ASSERT_TRUE(grows_to(*process, output(), 1)) << process->wait().err;
+        const std::vector<pid_t> tree = process->tree();
+        ASSERT_EQ(tree.size(), 3U) << "mpirun and two ranks";
+        ::kill(tree[1 + lost], SIGKILL);
+        const Ending ending = process->wait(30);
+        EXPECT_FALSE(ending.timed_out);
+        EXPECT_NE(ending.code, 0) << ending.err;
+        const Ending end = resume(2);
+        EXPECT_EQ(end.code, 5) << end.err;
+        expect_whole(expected);
+    }
+}
+
+class ExactlyOnce : public ResumeTest, public testing::WithParamInterface<int> {
+protected:
+    void SetUp() override {
+        if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+        ResumeTest::SetUp();
     }
 };
 

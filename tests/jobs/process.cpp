@@ -45,8 +45,7 @@ std::string text_of(const std::filesystem::path& path) {
     return std::move(text).str();
 }
 
-}  // namespace
-
+// `root` and the processes below it.
 std::vector<pid_t> process_tree(pid_t root) {
     std::vector<std::pair<pid_t, pid_t>> all;
     for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
@@ -60,6 +59,8 @@ std::vector<pid_t> process_tree(pid_t root) {
             if (parent == tree[i]) tree.push_back(pid);
     return tree;
 }
+
+}  // namespace
 
 Process::Process(std::vector<std::string> words, const std::filesystem::path& folder,
                  const std::string& input) {
@@ -100,19 +101,21 @@ void Process::signal(int number) {
     if (running()) ::kill(pid_, number);
 }
 
+std::vector<pid_t> Process::tree() const { return process_tree(pid_); }
+
 void Process::signal_tree(int number) {
     if (!running()) return;
-    for (const pid_t pid : process_tree(pid_)) ::kill(pid, number);
+    for (const pid_t pid : tree()) ::kill(pid, number);
 }
 
 void Process::kill_tree() {
     if (!running()) return;
-    const std::vector<pid_t> tree = process_tree(pid_);
-    for (const pid_t pid : tree) ::kill(pid, SIGKILL);
+    const std::vector<pid_t> all = tree();
+    for (const pid_t pid : all) ::kill(pid, SIGKILL);
     reap(0);
     // A rank is not ours to wait for; until it is gone it may still hold the output's lock.
     const Clock::time_point limit = Clock::now() + std::chrono::seconds(10);
-    for (const pid_t pid : tree)
+    for (const pid_t pid : all)
         while (pid != pid_ && ::kill(pid, 0) == 0 && Clock::now() < limit)
             std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }

@@ -28,6 +28,8 @@ public:
 
     bool running();
     void signal(int number);
+    // The program and all processes it started, ranks included.
+    std::vector<pid_t> tree() const;
     // To the program and all processes it started, ranks included.
     void signal_tree(int number);
     // SIGKILL to the program and all processes it started, ranks included, as the loss of a machine would.
@@ -45,9 +47,6 @@ private:
     int status_ = 0;
     bool ended_ = false;
 };
-
-// The processes below `root`, itself included.
-std::vector<pid_t> process_tree(pid_t root);
 
 // How often `word` stands in `text`.
 int occurrences(const std::string& text, const std::string& word);

@@ -23,15 +23,12 @@ void flip_byte(const fs::path& path, std::uint64_t offset) {
     file.put(static_cast<char>(byte ^ 0x10));
 }
 
-class Refusals : public JobTest, public testing::WithParamInterface<int> {
+class RefusalTest : public JobTest {
 protected:
-    void SetUp() override {
-        if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
-        folder_.put("in.txt", "First Citizen:\nSpeak, speak.\n");
-    }
+    void SetUp() override { folder_.put("in.txt", "First Citizen:\nSpeak, speak.\n"); }
 
     // The run must end by itself with `code`, and its one error must hold each of `said`.
-    void expect_refused(const Words& words, int code, const Words& said, int ranks = GetParam()) const {
+    void expect_refused_on(int ranks, const Words& words, int code, const Words& said) const {
         const Ending ending = run(words, ranks);
         EXPECT_FALSE(ending.timed_out) << ending.err;
         EXPECT_EQ(ending.code, code) << ending.err;
@@ -39,6 +36,25 @@ protected:
         EXPECT_EQ(occurrences(ending.err, "error: "), 1) << ending.err;
         EXPECT_THAT(ending.err, testing::Not(HasSubstr("MPI_ABORT"))) << "the ranks did not end together";
         EXPECT_FALSE(exists("out.jsonl")) << "a refused run leaves no output behind";
+    }
+};
+
+TEST_F(RefusalTest, RanksThatDoNotShareTheSlices) {
+    if (SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+    expect_refused_on(3, files("v3", "in.txt", "out.jsonl"), 2,
+                      {"4 slices", "3 ranks", "1, 2 or 4", "--slices"});
+    expect_refused_on(2, files("v3-1-slice", "in.txt", "out.jsonl"), 2, {"1 slices", "2 ranks"});
+}
+
+class Refusals : public RefusalTest, public testing::WithParamInterface<int> {
+protected:
+    void SetUp() override {
+        if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+        RefusalTest::SetUp();
+    }
+
+    void expect_refused(const Words& words, int code, const Words& said) const {
+        expect_refused_on(GetParam(), words, code, said);
     }
     Words with_model(const std::string& model) const {
         return {"--model",         model,       "--prompts", path("in.txt"), "--output",
@@ -129,13 +145,6 @@ TEST_P(Refusals, ATokenizerWithIdsBeyondTheVocabulary) {
         return;
     }
     expect_refused(with_model(path("small")), 3, {"the tokenizer's highest id is 2001", "1023"});
-}
-
-TEST_P(Refusals, RanksThatDoNotShareTheSlices) {
-    if (SLUICE_HAVE_MPI == 0 || GetParam() == 0) GTEST_SKIP() << "needs ranks";
-    expect_refused(files("v3", "in.txt", "out.jsonl"), 2, {"4 slices", "3 ranks", "1, 2 or 4", "--slices"},
-                   3);
-    expect_refused(files("v3-1-slice", "in.txt", "out.jsonl"), 2, {"1 slices", "2 ranks"}, 2);
 }
 
 TEST_P(Refusals, AnotherNumberOfTensorParallelRanks) {

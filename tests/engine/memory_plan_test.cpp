@@ -1,0 +1,189 @@
+#include "engine/memory_plan.hpp"
+
+#include "checkpoint/sluice_checkpoint.hpp"
+#include "core/json.hpp"
+#include "core/units.hpp"
+#include "model/kv_cache.hpp"
+#include "model/weights.hpp"
+#include "support/small_model.hpp"
+#include "text/scratch_folder.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <string>
+
+namespace sluice::test {
+namespace {
+
+struct Held {
+    const char* checkpoint;
+    int ranks;
+    double padding;  // matrices are held in panels of 16 rows, which the plan leaves out: more in small ones
+};
+
+class WeightBytes : public testing::TestWithParam<Held> {};
+
+TEST_P(WeightBytes, IsWhatLoadingClaims) {
+    const Ops ops(kernels::Family::Cpu, 1);
+    for (int rank = 0; rank < GetParam().ranks; ++rank) {
+        const auto checkpoint = open_sluice_checkpoint(built_checkpoint(GetParam().checkpoint));
+        const Shard shard{rank, GetParam().ranks, checkpoint->slices()};
+        const Weights weights = load_weights(*checkpoint, shard, ops, Products::Bf16, [](std::uint64_t) {});
+        const auto claimed = static_cast<double>(weights.bytes);
+        const auto planned = static_cast<double>(weight_bytes(checkpoint->config(), shard));
+        EXPECT_LE(planned, claimed * 1.03) << "rank " << rank;
+        EXPECT_GE(planned, claimed * (0.97 - GetParam().padding)) << "rank " << rank;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, WeightBytes,
+                         testing::Values(Held{"v3", 1, 0}, Held{"v3", 2, 0}, Held{"v3", 4, 0},
+                                         Held{"v3-bf16", 1, 0}, Held{"v3-bf16", 2, 0}, Held{"v3-bf16", 4, 0},
+                                         Held{"v2", 1, 0}, Held{"v2", 2, 0}, Held{"v2", 4, 0},
+                                         Held{"wide", 1, 0}, Held{"wide", 2, 0}, Held{"wide", 4, 0.02}),
+                         [](const auto& param) {
+                             std::string name = param.param.checkpoint;
+                             for (char& c : name) c = c == '-' ? '_' : c;
+                             return name + "_" + std::to_string(param.param.ranks);
+                         });
+
+class PlanMemory : public testing::Test {
+protected:
+    PlanMemory() {
+        const std::filesystem::path path =
+            std::filesystem::path(SLUICE_TEST_DATA) / "models/deepseek-v3-tiny/config.json";
+        config_ = parse_config(read_file(path, ExitCode::Checkpoint), path.string());
+        request_.limits = {512, 16, 640};  // ten pages a sequence
+        request_.sequences = 4;
+        set_left(100 * kPage);
+    }
+
+    std::uint64_t fixed() const {
+        return weight_bytes(config_, shard_) + workspace_bytes(config_, shard_, request_.limits);
+    }
+    // As much memory as leaves `bytes` for the cache.
+    void set_left(std::uint64_t bytes) { request_.available = fixed() + bytes; }
+
+    MemoryPlan plan(const std::string& kv_memory) {
+        request_.kv_memory = kv_memory;
+        return plan_memory(config_, shard_, request_);
+    }
+    void expect_refused(const std::string& kv_memory, ExitCode code,
+                        std::initializer_list<std::string_view> parts) {
+        SCOPED_TRACE("--kv-memory '" + kv_memory + "'");
+        expect_error([&] { (void)plan(kv_memory); }, code, parts);
+    }
+
+    static constexpr std::uint64_t kPage = 64 * (64 + 16) * 4 * 2;  // tokens, latent width, layers, bfloat16
+    ModelConfig config_;
+    Shard shard_{1, 2, 4};
+    MemoryRequest request_;
+};
+
+TEST_F(PlanMemory, APageHoldsTheLatentsOfAllLayers) {
+    EXPECT_EQ(kv_page_bytes(config_, DType::BF16), kPage);
+    EXPECT_EQ(kv_page_bytes(config_, DType::F32), 2 * kPage);
+    const KvCache cache(host_memory(), config_, DType::BF16, 3);
+    std::uint64_t bytes = 0;
+    for (int layer = 0; layer < 4; ++layer)
+        bytes += static_cast<std::uint64_t>(cache.layer(layer).shape.elements()) * 2;
+    EXPECT_EQ(bytes, 3 * kPage);
+}
+
+TEST_F(PlanMemory, SharesAreOfWhatIsLeft) {
+    EXPECT_EQ(plan("80%").pages, 80);
+    EXPECT_EQ(plan("100%").pages, 100);
+    EXPECT_EQ(plan("12.5%").pages, 12);
+    EXPECT_EQ(plan("80%").kv, 80 * kPage);
+    EXPECT_EQ(plan("80%").weights + plan("80%").workspace, fixed());
+    request_.kv_dtype = DType::F32;
+    EXPECT_EQ(plan("80%").pages, 40);
+}
+
+TEST_F(PlanMemory, AmountsAreInWholePages) {
+    EXPECT_EQ(plan("1MiB").pages, 25);
+    EXPECT_EQ(plan("409600").pages, 10) << "exactly ten pages";
+    set_left(64ULL << 30);
+    EXPECT_EQ(plan("20GiB").pages, 524288);
+    EXPECT_EQ(plan("20GiB").kv, 20ULL << 30);
+}
+
+TEST_F(PlanMemory, RefusesWhatIsNoShareOrAmount) {
+    for (const char* share : {"0%", "101%", "100.1%", "-5%", "+5%", "%", " 80%", "80 %", "80%%", "0x50%",
+                              "nan%", "inf%", "eighty%", "1e9%"})
+        expect_refused(share, ExitCode::Usage, {"--kv-memory", share, "80%"});
+    for (const char* amount : {"much", "-1GiB", "20 GiB", "20GiB%%x", "%80", "80percent", " "})
+        expect_refused(amount, ExitCode::Usage, {"--kv-memory", amount});
+}
+
+TEST_F(PlanMemory, ByDefaultHoldsEverySequenceOrFourFifthsOfWhatIsLeft) {
+    EXPECT_EQ(plan("").pages, 40) << "four sequences of ten pages";
+    set_left(30 * kPage);
+    EXPECT_EQ(plan("").pages, 24);
+    request_.sequences = 1;
+    EXPECT_EQ(plan("").pages, 10);
+}
+
+TEST_F(PlanMemory, RefusesWithTheSumWhatDoesNotFit) {
+    const std::string weights = bytes_text(weight_bytes(config_, shard_));
+    const std::string workspace = bytes_text(workspace_bytes(config_, shard_, request_.limits));
+    expect_refused("20GiB", ExitCode::Checkpoint,
+                   {"does not fit", "weights " + weights, "workspace " + workspace, "KV cache 20.00 GiB",
+                    "524288 pages of 40.00 KiB", "rank 1 of 2",
+                    bytes_text(request_.available) + " is available", "1, 2 or 4", "--kv-memory"});
+    request_.available = 1 << 20;
+    expect_refused("", ExitCode::Checkpoint, {"does not fit", "weights " + weights, "1.00 MiB is available"});
+    expect_refused("80%", ExitCode::Checkpoint, {"does not fit"});
+    request_.available = 0;
+    expect_refused("", ExitCode::Checkpoint, {"does not fit", "0 B is available"});
+}
+
+TEST_F(PlanMemory, TheCacheHoldsOneSequenceAtLeast) {
+    EXPECT_EQ(plan("10%").pages, 10);
+    expect_refused("9.9%", ExitCode::Checkpoint,
+                   {"one sequence of 640 tokens", "400.00 KiB", "9 pages of 40.00 KiB", "--max-seq-len"});
+    expect_refused("1", ExitCode::Checkpoint, {"one sequence of 640 tokens", "0 pages"});
+    request_.limits.positions = 641;
+    set_left(100 * kPage);
+    expect_refused("10%", ExitCode::Checkpoint, {"one sequence of 641 tokens", "440.00 KiB"});
+    EXPECT_EQ(plan("11%").pages, 11);
+}
+
+TEST_F(PlanMemory, FitsToTheByte) {
+    set_left(10 * kPage);
+    EXPECT_EQ(plan("100%").pages, 10);
+    EXPECT_EQ(plan("409600").pages, 10);
+    --request_.available;
+    expect_refused("409600", ExitCode::Checkpoint, {"does not fit"});
+    expect_refused("100%", ExitCode::Checkpoint, {"one sequence"});
+}
+
+TEST_F(PlanMemory, NeverPlansMoreThanThereIs) {
+    int refused = 0;
+    for (std::uint64_t left = 0; left < 64 * kPage; left += kPage / 3) {
+        set_left(left);
+        for (const char* kv : {"", "50%", "100%", "600KiB", "2MiB"}) {
+            try {
+                const MemoryPlan planned = plan(kv);
+                EXPECT_LE(planned.weights + planned.workspace + planned.kv, request_.available);
+                EXPECT_EQ(planned.kv, static_cast<std::uint64_t>(planned.pages) * kPage);
+                EXPECT_GE(planned.pages, 10);
+            } catch (const Error& error) {
+                EXPECT_EQ(error.code(), ExitCode::Checkpoint);
+                ++refused;
+            }
+        }
+    }
+    EXPECT_GT(refused, 0);
+}
+
+TEST(AvailableHostMemory, IsSomeOfWhatTheMachineHas) {
+    const auto machine = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
+                         static_cast<std::uint64_t>(sysconf(_SC_PAGE_SIZE));
+    EXPECT_GT(available_host_memory(), 0U);
+    EXPECT_LE(available_host_memory(), machine);
+}
+
+}  // namespace
+}  // namespace sluice::test
