@@ -6,6 +6,9 @@
 
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
+
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <memory>
@@ -38,9 +41,19 @@ WorldKind kind_of(const std::string& comm) {
     return comm == "mpi" ? WorldKind::Mpi : WorldKind::Auto;
 }
 
+// A waiting OpenMP thread spins for milliseconds by default: where cores are shared, with other ranks or
+// other jobs, it spins while the thread it waits for has no core. The library reads its settings before main,
+// so the program starts itself again with a short spin, unless somebody chose otherwise.
+void shorten_spinning(char** argv) {
+    if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
+    setenv("GOMP_SPINCOUNT", "20000", 1);
+    execv("/proc/self/exe", argv);  // comes back only if it fails: then as before
+}
+
 }  // namespace
 
 int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode(Communicator&)>& job) {
+    shorten_spinning(argv);
     std::string comm = "auto";
     app.add_option("--comm", comm, "auto, self (one process, no MPI) or mpi")
         ->check(CLI::IsMember({"auto", "self", "mpi"}))

@@ -120,7 +120,7 @@ void open_files(Setup& setup, const GenerateOptions& options) {
     setup.total = count_requests(options.prompts);
     setup.output = std::make_unique<CompletionFile>(options.output, options.output_mode());
     const bool resumes = options.resume && std::filesystem::exists(run_record_path(options.output));
-    if (options.dry_run && resumes) require_same_run(options.output, record_of(setup, options));
+    if (resumes) require_same_run(options.output, record_of(setup, options));
 }
 
 // Every rank's cache has the same pages: as many as the rank with the least room.

@@ -123,21 +123,19 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
     plan.kv = static_cast<std::uint64_t>(plan.pages) * page;
 
     const std::string sum = fmt::format(
-        "weights {} + workspace {} + KV cache {} ({} pages of {}) on rank {} of {}, where {} is available",
+        "weights {} + workspace {} + KV cache {} ({} pages of {}) on each rank, where {} is available",
         bytes_text(plan.weights), bytes_text(plan.workspace), bytes_text(plan.kv), plan.pages,
-        bytes_text(page), shard.rank, shard.ranks, bytes_text(request.available));
+        bytes_text(page), bytes_text(request.available));
     require(fixed + std::max(plan.kv, page) <= request.available, ExitCode::Checkpoint,
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), a smaller "
-            "--kv-memory, or a "
-            "smaller --max-batch-tokens",
+            "--kv-memory, or a smaller --max-batch-tokens",
             sum, possible_ranks(shard.slices));
     const std::uint64_t staging = staging_bytes(config, shard);
     require(plan.weights + staging <= request.available, ExitCode::Checkpoint,
             "the model does not fit in memory while it is loaded: weights {} + the largest tensor as read {} "
-            "on rank {} of "
-            "{}, where {} is available. Use more ranks (this checkpoint runs on {})",
-            bytes_text(plan.weights), bytes_text(staging), shard.rank, shard.ranks,
-            bytes_text(request.available), possible_ranks(shard.slices));
+            "on each rank, where {} is available. Use more ranks (this checkpoint runs on {})",
+            bytes_text(plan.weights), bytes_text(staging), bytes_text(request.available),
+            possible_ranks(shard.slices));
     require(static_cast<std::uint64_t>(plan.pages) >= pages_a_sequence, ExitCode::Checkpoint,
             "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "
             "--max-seq-len",

@@ -18,15 +18,17 @@ using testing::HasSubstr;
 
 constexpr int kPrompts = 60;
 
-// Whether the output grows to `bytes` before `process` ends.
+// Whether the output grows to `bytes` before `process` ends, and within a minute.
 bool grows_to(Process& process, const std::string& output, std::uintmax_t bytes) {
-    for (;;) {
+    using Clock = std::chrono::steady_clock;
+    for (const auto limit = Clock::now() + std::chrono::minutes(1); Clock::now() < limit;) {
         std::error_code none;
         const std::uintmax_t size = std::filesystem::file_size(output, none);
         if (!none && size >= bytes) return true;
         if (!process.running()) return false;
         std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
+    return false;
 }
 
 class ResumeTest : public JobTest {

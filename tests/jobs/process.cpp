@@ -1,6 +1,7 @@
 #include "jobs/process.hpp"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -76,6 +77,7 @@ Process::Process(std::vector<std::string> words, const std::filesystem::path& fo
     pid_ = ::fork();
     if (pid_ < 0) throw std::runtime_error("fork failed");
     if (pid_ > 0) return;
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is ended by its time limit leaves nothing behind
     become(STDIN_FILENO, in, O_RDONLY);
     become(STDOUT_FILENO, out_.string(), O_WRONLY | O_CREAT | O_TRUNC);
     become(STDERR_FILENO, err_.string(), O_WRONLY | O_CREAT | O_TRUNC);
