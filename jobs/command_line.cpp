@@ -46,7 +46,7 @@ WorldKind kind_of(const std::string& comm) {
 // so the program starts itself again with a short spin, unless somebody chose otherwise.
 void shorten_spinning(char** argv) {
     if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-    setenv("GOMP_SPINCOUNT", "20000", 1);
+    setenv("GOMP_SPINCOUNT", "1000", 1);
     execv("/proc/self/exe", argv);  // comes back only if it fails: then as before
 }
 
