@@ -97,13 +97,19 @@ void check_router(const RouterSpec& router, const std::string& where) {
 void check_sizes(const ModelConfig& config, const std::string& where) {
     require(config.rope.dim % 2 == 0, ExitCode::Checkpoint, "{}: the rotated width {} is odd", where,
             config.rope.dim);
+    std::int64_t experts = 0;
     for (const LayerSpec& layer : config.layers) {
-        if (const auto* moe = std::get_if<MoeSpec>(&layer.feed_forward)) check_router(moe->router, where);
+        const auto* moe = std::get_if<MoeSpec>(&layer.feed_forward);
+        if (moe == nullptr) continue;
+        check_router(moe->router, where);
+        experts += moe->router.experts;
     }
+    constexpr std::int64_t kMostExperts = 1'000'000;  // each has its tensors in the catalog
+    require(experts <= kMostExperts, ExitCode::Checkpoint,
+            "{}: {} experts in all layers; at most {} are supported", where, experts, kMostExperts);
 }
 
-// ---- Hugging Face's deepseek_v2 and deepseek_v3
-// ---------------------------------------------------------------
+// ---- Hugging Face's deepseek_v2 and deepseek_v3 ----
 
 RopeSpec hugging_face_rope(const Keys& keys, int key_dim, float& attention_scale) {
     RopeSpec rope;
@@ -221,8 +227,7 @@ ModelConfig parse_hugging_face(const Keys& keys) {
     return config;
 }
 
-// ---- The keys of DeepSeek's own inference code, whose defaults apply
-// ----------------------------------------------
+// ---- The keys of DeepSeek's own inference code, whose defaults apply ----
 
 ModelConfig parse_deepseek(const Keys& keys) {
     ModelConfig config;

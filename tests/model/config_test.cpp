@@ -132,6 +132,9 @@ TEST(Config, RefusesWhatItDoesNotSupportByName) {
         {"n_group", 3, "must divide the experts"},
         {"num_experts_per_tok", 9, "offer fewer"},
         {"qk_rope_head_dim", 15, "odd"},
+        {"num_hidden_layers", 20000, "from 1 to 10000"},
+        {"n_shared_experts", 1000000, "from 0 to 64"},
+        {"rope_parameters", {{"rope_type", "llama3"}}, "yarn"},
         {"rms_norm_eps", 0, "positive"},
     };
     for (const Refusal& refusal : refusals) {
@@ -146,6 +149,23 @@ TEST(Config, RefusesWhatItDoesNotSupportByName) {
             EXPECT_THAT(error.what(), HasSubstr("a/config.json"));
         }
     }
+}
+
+// As newer configuration files write it.
+TEST(Config, RopeParametersMeanTheSameAsRopeScaling) {
+    Json json = Json::parse(data("models/deepseek-v3-tiny/config.json"));
+    json["rope_parameters"] = json["rope_scaling"];
+    json["rope_parameters"]["rope_theta"] = json["rope_theta"];
+    json.erase("rope_scaling");
+    json.erase("rope_theta");
+    expect_same_model(parse_config(json.dump(), "test"), config_of("models/deepseek-v3-tiny/config.json"));
+}
+
+TEST(Config, MoreExpertsThanAnyModelHasAreRefusedBeforeTheyAreListed) {
+    Json json = Json::parse(data("models/deepseek-v3-tiny/config.json"));
+    json["num_hidden_layers"] = 10000;
+    json["n_routed_experts"] = 65536;
+    EXPECT_THROW(parse_config(json.dump(), "test"), Error);
 }
 
 TEST(Catalog, SlicesTileEveryTensorOnce) {
