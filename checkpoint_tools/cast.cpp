@@ -7,8 +7,8 @@
 int main(int argc, char** argv) {
     using namespace sluice;
     CLI::App app(
-        "Dequantises a checkpoint to bfloat16, exactly: value times block scale in float32, rounded to "
-        "nearest even.",
+        "Dequantises a checkpoint in Hugging Face's layout to bfloat16, as a Sluice checkpoint; exactly: "
+        "value times block scale in float32, rounded to nearest even.",
         "sluice-cast");
     std::string input;
     std::string output;

@@ -22,6 +22,11 @@ std::string slice_text(int slice) {
     return slice == kCommonIndex ? "common" : fmt::format("slice {}", slice);
 }
 
+// A folder's name is any bytes; JSON is UTF-8.
+void print_json(const Json& json) {
+    fmt::print("{}\n", json.dump(2, ' ', false, Json::error_handler_t::replace));
+}
+
 // ---- one tensor
 
 const HeldTensor& find_tensor(const Inventory& inventory, const std::string& name) {
@@ -86,7 +91,7 @@ void print_tensor_json(const Inventory& inventory, const std::string& name) {
                                  {"nan", values.nans}});
         if (!part.checksum.empty()) json["parts"].back()["xxh3_64"] = part.checksum;
     }
-    fmt::print("{}\n", json.dump(2));
+    print_json(json);
 }
 
 // ---- the whole checkpoint
@@ -150,7 +155,7 @@ void print_all_json(const Inventory& inventory, const std::string& folder) {
                                    {"bytes", tensor.bytes}});
         if (inventory.own) json["tensors"].back()["parts"] = tensor.parts;
     }
-    fmt::print("{}\n", json.dump(2));
+    print_json(json);
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "checkpoint_tools/progress.hpp"
 
+#include "core/log.hpp"
 #include "core/units.hpp"
 
 #include <fmt/core.h>
@@ -39,11 +40,13 @@ void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
         fmt::print(stderr, "{}\n", line);
     }
     std::fflush(stderr);
+    set_live_line(terminal_);
     drawn_ = true;
 }
 
 void ProgressLine::clear() {
     if (terminal_ && drawn_) fmt::print(stderr, "\r\033[K");
+    set_live_line(false);
     drawn_ = false;
 }
 

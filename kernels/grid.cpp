@@ -7,6 +7,8 @@
 namespace sluice::kernels {
 namespace {
 
+bool is_weight(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16 || dtype == DType::F8E4M3; }
+
 bool is_quantised(const PackArgs& args, const HostMatrix& matrix) {
     return matrix.dtype == DType::F8E4M3 && matrix.scales != nullptr && !args.dequantize &&
            args.products != Products::F32;
@@ -50,6 +52,9 @@ PartGrid grid_of(const PackArgs& args) {
         expect(part.segment >= 0 && part.matrix.rows > 0 && part.matrix.cols > 0,
                "a weight part of segment {}, {} rows, {} columns", part.segment, part.matrix.rows,
                part.matrix.cols);
+        expect(is_weight(part.matrix.dtype),
+               "a weight part of {}, expected float32, bfloat16 or float8_e4m3fn",
+               name_of(part.matrix.dtype));
         grid.rows = std::max(grid.rows, part.row + part.matrix.rows);
         grid.segments = std::max(grid.segments, part.segment + 1);
     }

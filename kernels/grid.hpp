@@ -15,10 +15,11 @@ struct PartGrid {
     std::vector<std::vector<std::int64_t>> block_col;  // by segment: first column of each block, and the end
 };
 
-// Checks (expect) that the parts cover rows x segments exactly once, that the parts of a segment have the
-// same columns and the same k grid, and that either all parts are quantised or none. A part is quantised when
-// it is fp8 with scales, unless it is dequantised or its products are F32; a weight that is not has one block
-// a segment. Blocks follow the whole tensor's grid: with col_offset set, the first one is short.
+// Checks (expect) that the parts are F32, BF16 or F8E4M3 and cover rows x segments exactly once, that the
+// parts of a segment have the same columns and the same k grid, and that either all parts are quantised or
+// none. A part is quantised when it is fp8 with scales, unless it is dequantised or its products are F32; a
+// weight that is not has one block a segment. Blocks follow the whole tensor's grid: with col_offset set, the
+// first one is short.
 PartGrid grid_of(const PackArgs& args);
 
 }  // namespace sluice::kernels

@@ -30,6 +30,9 @@ const Machine& this_machine();
 // level.
 std::string_view level_of(const Machine& machine);
 
+// The machine as SLUICE_ISA=level sees it: what it can do, up to that level. Fails for another name.
+Machine lowered(const Machine& machine, std::string_view level);
+
 struct Execution {
     int threads = 1;
 };

@@ -22,7 +22,9 @@ Machine ask_processor() {
     return machine;
 }
 
-Machine lowered(Machine machine, std::string_view level) {
+}  // namespace
+
+Machine lowered(const Machine& machine, std::string_view level) {
     const int rank = level == "generic"       ? 0
                      : level == "avx2"        ? 1
                      : level == "avx512"      ? 2
@@ -33,8 +35,6 @@ Machine lowered(Machine machine, std::string_view level) {
     // Who names the level wants its instruction, fast or slow.
     return {machine.avx2 && rank >= 1, machine.avx512 && rank >= 2, machine.avx512_bf16 && rank >= 3, false};
 }
-
-}  // namespace
 
 const Machine& this_machine() {
     static const Machine machine = [] {

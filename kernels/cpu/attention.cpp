@@ -1,5 +1,6 @@
 #include "kernels/cpu/attention_task.hpp"
 #include "kernels/cpu/memory.hpp"
+#include "kernels/cpu/parallel.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -74,15 +75,13 @@ int useful_threads(const AttentionArgs& args, int threads) {
 void attend_all(const AttentionArgs& args, const Execution& execution, void (*attend)(const AttentionTask&)) {
     const int threads = useful_threads(args, execution.threads);
     const std::vector<AttentionTask> tasks = tasks_of(args, threads);
-    const std::size_t count = tasks.size();
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
-    for (std::size_t i = 0; i < count; ++i) {
+    over_tasks(static_cast<std::int64_t>(tasks.size()), threads, [&](std::int64_t i) {
         thread_local Scratch scratch;
-        AttentionTask task = tasks[i];
+        AttentionTask task = tasks[static_cast<std::size_t>(i)];
         task.scratch = reinterpret_cast<float*>(
             scratch.at_least(static_cast<std::size_t>(task.at.floats) * sizeof(float)));
         attend(task);
-    }
+    });
 }
 
 }  // namespace sluice::kernels::cpu

@@ -1,5 +1,5 @@
 // The packed layout of a weight that every CPU instruction set shares. Plain data: the per-set files include
-// this header.
+// this header, and an inline function that they call must leave no copy in them, in Debug builds neither.
 #pragma once
 
 #include <cstddef>
@@ -12,7 +12,7 @@ inline constexpr int kPanel = 16;  // output columns side by side
 enum class Format : std::uint8_t { Bf16, Fp8, F32 };
 
 // Bytes of one k pair of one panel: [16 columns][2] bfloat16 or codes; for F32 [2][16 columns].
-constexpr std::int64_t pair_bytes(Format format) {
+[[gnu::always_inline]] constexpr std::int64_t pair_bytes(Format format) {
     return kPanel * 2 * (format == Format::Bf16 ? 2 : format == Format::Fp8 ? 1 : 4);
 }
 

@@ -1,6 +1,6 @@
 #include "kernels/cpu/pack.hpp"
 
-#include "core/error.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/grid.hpp"
 
 #include <algorithm>
@@ -158,8 +158,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
     const std::shared_ptr<CpuWeight> weight = prepare(args, grid_of(args));
     const std::int64_t padded = weight->panels * kPanel;
     const std::int64_t tasks = weight->panels * weight->segments;
-#pragma omp parallel for schedule(dynamic, 4) num_threads(execution.threads) if (execution.threads > 1)
-    for (std::int64_t task = 0; task < tasks; ++task) {
+    over_tasks(tasks, execution.threads, [&](std::int64_t task) {
         const auto s = static_cast<std::size_t>(task / weight->panels);
         const std::int64_t panel = task % weight->panels;
         const Segment& segment = weight->segment[s];
@@ -174,7 +173,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
             if (part.segment != static_cast<int>(s) || first >= last) continue;
             pack_rows({&part, &segment, panels, scales, padded}, weight->format, first, last);
         }
-    }
+    });
     *args.out = weight;
 }
 

@@ -1,27 +1,31 @@
-// Rows over threads.
+// Work over threads. What a body throws on any thread comes out of the call, the first of several.
 #pragma once
 
 #include <cstdint>
 
 namespace sluice::kernels::cpu {
 
-// Elements a thread must have before it is worth waking: a parallel region costs some microseconds.
-inline constexpr std::int64_t kWorkPerThread = 16384;
+// A body as plain pointers: the parallel regions stand in parallel.cpp alone, so that a per-set file holds
+// neither them nor the code that carries exceptions, and shares nothing with another set's.
+using Run = void (*)(const void* body, std::int64_t begin, std::int64_t end);
+void run_rows(std::int64_t rows, std::int64_t work_per_row, int threads, Run run, const void* body);
+void run_tasks(std::int64_t count, int threads, Run run, const void* body);
 
-// body(begin, end) over parts of [0, rows). Body is a lambda, a type of its caller's own, so that a per-set
-// file shares no code with another. Inlined for the same reason.
+// body(begin, end) over parts of [0, rows), as many as are worth waking a thread for.
 template <class Body>
 [[gnu::always_inline]] inline void over_rows(std::int64_t rows, std::int64_t work_per_row, int threads,
                                              const Body& body) {
-    const std::int64_t useful = rows * work_per_row / kWorkPerThread;
-    const std::int64_t most = useful < rows ? useful : rows;
-    const int parts = static_cast<int>(most < threads ? most : threads);
-    if (parts <= 1) {
-        body(std::int64_t{0}, rows);
-        return;
-    }
-#pragma omp parallel for num_threads(parts) schedule(static)
-    for (int part = 0; part < parts; ++part) body(rows * part / parts, rows * (part + 1) / parts);
+    const Run run = [](const void* it, std::int64_t begin, std::int64_t end) {
+        (*static_cast<const Body*>(it))(begin, end);
+    };
+    run_rows(rows, work_per_row, threads, run, &body);
+}
+
+// task(i) for every i of [0, count), each on the next thread that is free.
+template <class Task>
+[[gnu::always_inline]] inline void over_tasks(std::int64_t count, int threads, const Task& task) {
+    const Run run = [](const void* it, std::int64_t i, std::int64_t) { (*static_cast<const Task*>(it))(i); };
+    run_tasks(count, threads, run, &task);
 }
 
 }  // namespace sluice::kernels::cpu

@@ -1,8 +1,8 @@
 // Cuts jobs into tasks and shares them among threads; the arithmetic is in product_kernel.hpp.
 #include "kernels/cpu/product.hpp"
 
-#include "core/error.hpp"
 #include "kernels/cpu/pack.hpp"
+#include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/product_isa.hpp"
 
 #include <algorithm>
@@ -36,6 +36,7 @@ struct Plan {
     std::vector<JobPlan> jobs;
     std::vector<Tile> tiles;
     std::int64_t rows = 0;
+    std::int64_t widest_row = 0;    // columns
     std::int64_t widest_block = 0;  // pairs
     Scratch x;
 };
@@ -55,7 +56,7 @@ std::int64_t scale_bytes(const JobPlan& job) {
 
 void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
     plan.jobs.clear();
-    plan.rows = plan.widest_block = 0;
+    plan.rows = plan.widest_row = plan.widest_block = 0;
     std::int64_t bytes = 0;
     for (const ProductJob& job : args.jobs) {
         if (job.rows == 0) continue;
@@ -66,6 +67,7 @@ void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
         entry.row_bytes = row_bytes(entry);
         entry.first_row = plan.rows;
         plan.rows += job.rows;
+        plan.widest_row = std::max(plan.widest_row, entry.weight->cols);
         bytes += x_bytes(entry) + scale_bytes(entry);
         if (entry.weight->format == Format::Fp8) {
             for (const Segment& s : entry.weight->segment) {
@@ -155,22 +157,19 @@ void multiply(const Plan& plan, const Tile& tile, void* scratch) {
 }
 
 void run(const ProductArgs& args, const Execution& execution, const Level& level) {
-    thread_local Plan mine;  // each calling thread's own; the team below borrows it
+    thread_local Plan mine;  // each calling thread's own; the teams below borrow it
     Plan& plan = mine;
     plan_jobs(plan, args, level);
     plan_tiles(plan, execution.threads);
     const auto tiles = static_cast<std::int64_t>(plan.tiles.size());
     const auto scratch_bytes = static_cast<std::size_t>(tile_scratch(plan.widest_block));
-#pragma omp parallel num_threads(execution.threads) if (execution.threads > 1)
-    {
+    over_rows(plan.rows, plan.widest_row, execution.threads, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t row = begin; row < end; ++row) convert(plan, row);
+    });
+    over_tasks(tiles, execution.threads, [&](std::int64_t i) {
         thread_local Scratch own;
-        void* scratch = own.at_least(scratch_bytes);
-#pragma omp for schedule(static)
-        for (std::int64_t row = 0; row < plan.rows; ++row) convert(plan, row);
-#pragma omp for schedule(dynamic) nowait
-        for (std::int64_t i = 0; i < tiles; ++i)
-            multiply(plan, plan.tiles[static_cast<std::size_t>(i)], scratch);
-    }
+        multiply(plan, plan.tiles[static_cast<std::size_t>(i)], own.at_least(scratch_bytes));
+    });
 }
 
 bool fits(const ProductArgs& args, bool level) {

@@ -76,8 +76,10 @@ struct BlockTask {
     const float* w_scales = nullptr;  // of the tile's columns, or null
     const float* x_scales = nullptr;  // of the tile's rows, x_scale_stride apart, or null
     std::int64_t x_scale_stride = 0;
-    const std::byte* ahead = nullptr;  // a line to prefetch with every pair, ahead_step bytes apart
-    std::int64_t ahead_step = 0;
+    // What the source holds next, for the first ahead_panels panels (panel_bytes of the segment apart): with
+    // every pair one line of a panel is prefetched, the next ahead_step bytes on.
+    const std::byte* ahead = nullptr;
+    std::int64_t ahead_panels = 0, ahead_step = 0;
 };
 
 template <class Dot, int rows, int panels>
@@ -175,8 +177,9 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, BlockTask block) {
         part.sums += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
         // While rows are multiplied, the next weights come: the first tiles fetch a panel each.
-        part.ahead = i < panels && tiles > 1 ? block.ahead + i * t.segment->panel_bytes : block.w;
-        part.ahead_step = i < panels && tiles > 1 ? 64 : 0;
+        const bool fetches = tiles > 1 && i < block.ahead_panels;
+        part.ahead = fetches ? block.ahead + i * t.segment->panel_bytes : block.w;
+        part.ahead_step = fetches ? block.ahead_step : 0;
         multiply_rows<Dot, format, panels, kRows>(static_cast<int>(end - row), part);
         row = end;
     }
@@ -192,6 +195,24 @@ SLUICE_SIMD void decode_block(const BlockTask& block, std::byte* out) {
     }
 }
 
+// Tells what follows pairs [i, i + block.pairs) of panels [panel, panel + panels): the same panels' next
+// pairs, else the next panels' first. As many pairs are prefetched as are multiplied, never past a panel's
+// end: an e4m3 line is then asked for by two pairs, and of float32 panels (two lines a pair) every other
+// line.
+template <Format format>
+SLUICE_SIMD void look_ahead(const TileTask& t, std::int64_t panel, int panels, std::int64_t i,
+                            BlockTask& block) {
+    const Segment& s = *t.segment;
+    const std::int64_t pairs = s.block_pair[s.blocks];
+    const std::int64_t next = i + block.pairs, last = pairs - block.pairs;
+    const std::int64_t from = next == pairs ? panel + panels : panel;
+    const std::int64_t pair = next == pairs ? 0 : next < last ? next : last;
+    const std::int64_t left = t.padded_columns / kPanel - from;
+    block.ahead_panels = left < panels ? left : panels;
+    if (block.ahead_panels > 0) block.ahead = s.panels + from * s.panel_bytes + pair * pair_bytes(format);
+    block.ahead_step = pair_bytes(format);
+}
+
 // Panels [panel, panel + panels) into sums [rows][panels * 16].
 template <class Dot, Format format, int panels>
 void multiply_panels(const TileTask& t, std::int64_t panel, float* sums) {
@@ -202,7 +223,7 @@ void multiply_panels(const TileTask& t, std::int64_t panel, float* sums) {
         const std::int64_t begin = s.block_pair[b], end = s.block_pair[b + 1];
         const std::int64_t step = one_sweep || format == Format::Fp8 ? end - begin : kChunkPairs;
         for (std::int64_t i = begin; i < end; i += step) {
-            BlockTask block;
+            BlockTask block{};  // no call of a constructor that every set would share
             block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
             block.panel_bytes = s.panel_bytes;
             block.x = static_cast<const typename Dot::X*>(t.x) + 2 * i;
@@ -211,8 +232,7 @@ void multiply_panels(const TileTask& t, std::int64_t panel, float* sums) {
             block.sums = sums;
             block.sums_stride = panels * kPanel;
             block.first = i == 0;
-            block.ahead = i + step < s.block_pair[s.blocks] ? block.w + step * pair_bytes(format)
-                                                            : s.panels + (panel + panels) * s.panel_bytes;
+            look_ahead<format>(t, panel, panels, i, block);
             if (s.scales != nullptr) block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
             if (t.x_scales != nullptr) block.x_scales = t.x_scales + b;
             block.x_scale_stride = t.x_scale_stride;

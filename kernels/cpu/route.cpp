@@ -1,3 +1,4 @@
+#include "kernels/cpu/math.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cpu/run.hpp"
 
@@ -8,6 +9,10 @@
 
 namespace sluice::kernels::cpu {
 namespace {
+
+// The portable lanes on every machine, and no exponential of the C library, whose last bit depends on the
+// processor: a route must not.
+using Portable = Generic;
 
 constexpr float kNever = -std::numeric_limits<float>::infinity();
 
@@ -38,16 +43,26 @@ private:
     void score(const float* logits) {
         const std::size_t n = scores_.size();
         if (spec_.score == RouterSpec::Score::Sigmoid) {
-            for (std::size_t e = 0; e < n; ++e) scores_[e] = 1.0F / (1.0F + std::exp(-logits[e]));
+            each_lanes(logits, [](Portable::F32 x) { return Math<Portable>::sigmoid(x); });
         } else {
-            const float best = *std::max_element(logits, logits + n);
+            const Portable::F32 best = Portable::set(*std::max_element(logits, logits + n));
+            each_lanes(logits, [&](Portable::F32 x) { return Math<Portable>::exp(Portable::sub(x, best)); });
             double sum = 0;
-            for (std::size_t e = 0; e < n; ++e) sum += scores_[e] = std::exp(logits[e] - best);
+            for (const float score : scores_) sum += score;
             for (float& score : scores_) score = static_cast<float>(score / sum);
         }
         for (std::size_t e = 0; e < n; ++e) {
             const float key = args_.bias == nullptr ? scores_[e] : scores_[e] + args_.bias[e];
             keys_[e] = std::isnan(key) ? kNever : key;
+        }
+    }
+
+    template <class Function>
+    void each_lanes(const float* logits, Function function) {
+        for (int e = 0; e < spec_.experts; e += Portable::kLanes) {
+            const int count = std::min(Portable::kLanes, spec_.experts - e);
+            const Portable::F32 x = Portable::load_some(logits + e, count);
+            Portable::store_some(scores_.data() + e, function(x), count);
         }
     }
 

@@ -6,7 +6,9 @@
 #include "checkpoint/sluice_writer.hpp"
 #include "core/json.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <ranges>
 #include <utility>
 
 namespace sluice {
@@ -16,7 +18,7 @@ namespace {
 std::string without_quantization(const std::string& config_json) {
     auto config = nlohmann::ordered_json::parse(config_json);
     config.erase("quantization_config");
-    if (config.value("dtype", "") == "fp8") {  // DeepSeek's own keys
+    if (config.contains("dtype") && config["dtype"] == "fp8") {  // DeepSeek's own keys
         config["dtype"] = "bf16";
         config.erase("scale_fmt");
     }
@@ -27,10 +29,20 @@ int chosen_slices(const ModelConfig& config, int wanted) {
     if (wanted == 0) return default_slices(config);
     std::string why;
     if (can_slice(config, wanted, &why)) return wanted;
-    int most = wanted;
-    while (most > 1 && !can_slice(config, most, nullptr)) --most;
+    // Fewer slices than a possible number are possible, too, so a few catalogs tell the most.
+    const auto counts = std::views::iota(1, wanted);
+    const auto beyond =
+        std::ranges::partition_point(counts, [&](int count) { return can_slice(config, count, nullptr); });
+    const auto most = beyond - counts.begin();
     fail(ExitCode::Usage, "--slices {}: {}; 1 to {} would work, {} is the default", wanted, why, most,
          default_slices(config));
+}
+
+// The folder's own name. Names of files are any bytes; what is not UTF-8 becomes U+FFFD.
+std::string name_of_folder(const std::filesystem::path& input) {
+    const auto folder = std::filesystem::absolute(input).lexically_normal();
+    const Json name = (folder.has_filename() ? folder : folder.parent_path()).filename().string();
+    return Json::parse(name.dump(-1, ' ', false, Json::error_handler_t::replace)).get<std::string>();
 }
 
 SluicePlan plan_for(const CheckpointSource& source, const std::filesystem::path& input,
@@ -43,11 +55,8 @@ SluicePlan plan_for(const CheckpointSource& source, const std::filesystem::path&
                            ? without_quantization(source.config_json())
                            : source.config_json();
     plan.text_files = source.text_files();
-    const auto folder = std::filesystem::absolute(input).lexically_normal();
     plan.provenance = {
-        {"source", (folder.has_filename() ? folder : folder.parent_path()).filename().string()},
-        {"tool", options.tool},
-        {"dtype", plain ? "bf16" : "keep"}};
+        {"source", name_of_folder(input)}, {"tool", options.tool}, {"dtype", plain ? "bf16" : "keep"}};
     for (TensorSpec& spec : tensor_catalog(config)) {
         PlannedTensor tensor{std::move(spec), DType::BF16, 0, 0};
         tensor.dtype = source.dtype(tensor.spec);

@@ -22,8 +22,9 @@ void dequantize(const Fp8Matrix& matrix, const Range& rows, const Range& cols, b
                 table[code] = to_bf16(fp8_to_float(static_cast<fp8>(code)) * scale);
             for (std::int64_t row = row_begin; row < row_end; ++row) {
                 const fp8* from = matrix.values + row * matrix.cols;
-                bf16* to = out + (row - rows.begin) * cols.size() - cols.begin;
-                for (std::int64_t col = col_begin; col < col_end; ++col) to[col] = table[from[col]];
+                bf16* to = out + (row - rows.begin) * cols.size();
+                for (std::int64_t col = col_begin; col < col_end; ++col)
+                    to[col - cols.begin] = table[from[col]];
             }
         }
     }

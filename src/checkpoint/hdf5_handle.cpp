@@ -1,12 +1,15 @@
 #include "checkpoint/hdf5_handle.hpp"
 
+#include <algorithm>
 #include <array>
+#include <span>
 #include <vector>
 
 namespace sluice::h5 {
 namespace {
 
 constexpr hsize_t kAlignment = 4096;
+constexpr hsize_t kMostElements = 1ULL << 48;  // sizes in bytes stay far from 64 bits
 constexpr const char* kDTypeAttribute = "dtype";
 
 // bfloat16 is the upper half of a float32; HDF5 needs the fields first, then the width.
@@ -54,6 +57,13 @@ herr_t keep_innermost(unsigned depth, const H5E_error2_t* error, void* out) {
     return 0;
 }
 
+// Parallel file systems often come without locks: what HDF5 would then refuse, it does unlocked.
+Handle file_access() {
+    Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    check(H5Pset_file_locking(access.get(), 1, 1) >= 0, ExitCode::Internal, "HDF5's file locking");
+    return access;
+}
+
 }  // namespace
 
 std::unique_lock<std::recursive_mutex> hdf5_lock() {
@@ -92,7 +102,8 @@ Handle create_file(const std::filesystem::path& path) {
     // Nothing is ever freed, and the free-space manager's search for aligned space is linear in its
     // fragments.
     H5Pset_file_space_strategy(creation.get(), H5F_FSPACE_STRATEGY_NONE, 0, 1);
-    Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), H5P_DEFAULT), H5Fclose);
+    const Handle access = file_access();
+    Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), H5Fclose);
     check(file.valid(), ExitCode::File, fmt::format("cannot create {}", path.string()));
     return file;
 }
@@ -100,7 +111,7 @@ Handle create_file(const std::filesystem::path& path) {
 // Alignment applies to whatever is allocated through the handle; here that is raw data alone, because the
 // datasets, groups and attributes exist already. Metadata stays packed.
 Handle open_to_fill(const std::filesystem::path& path) {
-    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    const Handle access = file_access();
     H5Pset_alignment(access.get(), 1, kAlignment);
     Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), H5Fclose);
     check(file.valid(), ExitCode::File, fmt::format("cannot open {}", path.string()));
@@ -108,7 +119,8 @@ Handle open_to_fill(const std::filesystem::path& path) {
 }
 
 Handle open_to_read(const std::filesystem::path& path) {
-    Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+    const Handle access = file_access();
+    Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
     check(file.valid(), ExitCode::Checkpoint, fmt::format("cannot open {}", path.string()));
     return file;
 }
@@ -155,8 +167,12 @@ std::optional<Shape> shape_of(hid_t dataset) {
     if (rank < 0 || rank > 4 || H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr) != rank)
         return std::nullopt;
     Shape shape;
-    for (int axis = 0; axis < rank; ++axis)
-        shape.append(static_cast<std::int64_t>(dims[static_cast<std::size_t>(axis)]));
+    hsize_t room = kMostElements;
+    for (const hsize_t dim : std::span(dims.data(), static_cast<std::size_t>(rank))) {
+        if (dim > room) return std::nullopt;
+        room /= std::max<hsize_t>(dim, 1);
+        shape.append(static_cast<std::int64_t>(dim));
+    }
     return shape;
 }
 

@@ -61,7 +61,7 @@ Handle open_dataset(hid_t file, const std::string& name);  // invalid where ther
 
 // The type of a dataset's elements, where it is one of ours.
 std::optional<DType> dtype_of(hid_t dataset);
-std::optional<Shape> shape_of(hid_t dataset);  // up to 4 dimensions
+std::optional<Shape> shape_of(hid_t dataset);  // up to 4 dimensions and 2^48 elements
 
 void set_attribute(hid_t object, const char* name,
                    const std::string& value);                   // creates it, or overwrites its equal

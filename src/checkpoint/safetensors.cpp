@@ -14,6 +14,7 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
+constexpr const char* kMetadata = "__metadata__";
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // the format's own limit
 
 struct FormatType {
@@ -38,42 +39,51 @@ constexpr std::array<FormatType, 15> kTypes{{{"F32", 4, DType::F32},
                                              {"I64", 8, {}},
                                              {"U64", 8, {}}}};
 
-// The parser keeps the last of equal keys; a header that names a tensor twice is refused instead. (A callback
-// of the parser itself would make parsing quadratic in the number of tensors.)
-class NameWatcher final : public nlohmann::json_sax<Json> {
+// Refuses what a parsed header no longer shows or what need not be in memory to be refused: a tensor named
+// twice, of which the parser keeps the last, and metadata other than texts. (A callback of the parser itself
+// would make parsing quadratic in the number of tensors.)
+class HeaderWatcher final : public nlohmann::json_sax<Json> {
 public:
-    explicit NameWatcher(std::string where) : where_(std::move(where)) {}
+    explicit HeaderWatcher(std::string where) : where_(std::move(where)) {}
 
     bool key(std::string& name) override {
         require(depth_ != 1 || names_.insert(name).second, ExitCode::Checkpoint,
                 "{}: tensor {} stands twice in the header", where_, name);
+        if (depth_ == 1) in_metadata_ = name == kMetadata;
         return true;
     }
-    bool start_object(std::size_t) override { return ++depth_ > 0; }
+    bool start_object(std::size_t) override { return allow(depth_ == 1) && ++depth_ > 0; }
     bool end_object() override { return --depth_ >= 0; }
-    bool start_array(std::size_t) override { return ++depth_ > 0; }
+    bool start_array(std::size_t) override { return allow(false) && ++depth_ > 0; }
     bool end_array() override { return --depth_ >= 0; }
 
-    bool null() override { return true; }
-    bool boolean(bool) override { return true; }
-    bool number_integer(std::int64_t) override { return true; }
-    bool number_unsigned(std::uint64_t) override { return true; }
-    bool number_float(double, const std::string&) override { return true; }
-    bool string(std::string&) override { return true; }
-    bool binary(Json::binary_t&) override { return true; }
+    bool null() override { return allow(false); }
+    bool boolean(bool) override { return allow(false); }
+    bool number_integer(std::int64_t) override { return allow(false); }
+    bool number_unsigned(std::uint64_t) override { return allow(false); }
+    bool number_float(double, const std::string&) override { return allow(false); }
+    bool string(std::string&) override { return allow(depth_ == 2); }
+    bool binary(Json::binary_t&) override { return allow(false); }
     bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
 
 private:
+    bool allow(bool as_metadata) const {
+        require(as_metadata || !in_metadata_, ExitCode::Checkpoint,
+                "{}: '{}' in the header is no object of strings", where_, kMetadata);
+        return true;
+    }
+
     std::string where_;
     std::unordered_set<std::string> names_;
     int depth_ = 0;
+    bool in_metadata_ = false;
 };
 
 Json parse_header(std::string_view text, const std::string& where) {
+    HeaderWatcher watcher(where);
+    Json::sax_parse(text, &watcher);  // what is no JSON is refused below
     Json header = parse_json(text, where + ": header", ExitCode::Checkpoint);
     require(header.is_object(), ExitCode::Checkpoint, "{}: the header is not a JSON object", where);
-    NameWatcher watcher(where);
-    Json::sax_parse(text, &watcher);
     return header;
 }
 
@@ -158,7 +168,7 @@ void SafetensorsFile::read_header() {
     const std::size_t data_begin = kLengthBytes + length;
     const Json header = parse_header(text, where);
     for (const auto& [name, json] : header.items()) {
-        if (name == "__metadata__") continue;
+        if (name == kMetadata) continue;
         SafetensorsEntry entry =
             parse_entry(json, bytes.size() - data_begin, fmt::format("{}: tensor {}", where, name));
         entry.begin += data_begin;
@@ -166,6 +176,7 @@ void SafetensorsFile::read_header() {
         tensors_.emplace(name, std::move(entry));
     }
     check_packing(data_begin);
+    file_.release(bytes.first(data_begin));  // with pages of 2 MiB each file of many would hold that much
 }
 
 void SafetensorsFile::check_packing(std::size_t data_begin) const {

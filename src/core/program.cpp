@@ -4,10 +4,12 @@
 
 #include <CLI/CLI.hpp>
 
+#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 namespace sluice {
 namespace {
@@ -15,6 +17,20 @@ namespace {
 int report(const CLI::App& app, ExitCode code, const char* message) {
     fmt::print(stderr, "{}: {}\n", app.get_name(), message);
     return static_cast<int>(code);
+}
+
+// What was printed last may stand in a buffer only, and a full disk shows when that is written.
+void flush_output() {
+    errno = 0;
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;
+    throw std::system_error(errno != 0 ? errno : EIO, std::generic_category());
+}
+
+// fmt throws a bare system error where standard output takes no more; the stream knows that it was there.
+Problem explain_with_output(const std::exception& thrown) {
+    const auto* error = dynamic_cast<const std::system_error*>(&thrown);
+    if (error == nullptr || std::ferror(stdout) == 0) return explain(thrown);
+    return {ExitCode::File, fmt::format("cannot write to standard output: {}", error->code().message())};
 }
 
 }  // namespace
@@ -56,9 +72,11 @@ int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCo
     }
     try {
         set_log_level(parse_log_level(log_level));
-        return static_cast<int>(work());
+        const ExitCode code = work();
+        flush_output();
+        return static_cast<int>(code);
     } catch (const std::exception& thrown) {
-        const Problem problem = explain(thrown);
+        const Problem problem = explain_with_output(thrown);
         return report(app, problem.code, problem.message.c_str());
     }
 }

@@ -26,7 +26,8 @@ struct Problem {
 Problem explain(const std::exception& thrown);
 
 // Adds the common options, parses, and runs `work`. Results of --help go to standard output;
-// an error is one line on standard error, "NAME: message". Returns the exit code for main().
+// an error is one line on standard error, "NAME: message"; standard output that cannot be written is one.
+// Returns the exit code for main().
 int run_program(int argc, char** argv, CLI::App& app, const std::function<ExitCode()>& work);
 
 }  // namespace sluice

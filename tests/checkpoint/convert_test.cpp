@@ -5,7 +5,7 @@
 #include "checkpoint/layout.hpp"
 #include "checkpoint/models.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <gtest/gtest.h>
 
@@ -196,6 +196,8 @@ TEST_F(Convert, ChoosesTheMostSlicesThatHeadsAllow) {
 TEST_F(Convert, RefusesSlicesThatLeaveSomeEmpty) {
     expect_error([&] { shard(test::tiny_v3(), folder_ / "out", 8); }, ExitCode::Usage,
                  {"--slices 8", "/layers/0/attention/q_b", "1 to 4 would work"});
+    expect_error([&] { shard(test::tiny_v3(), folder_ / "out", 999); }, ExitCode::Usage,
+                 {"--slices 999", "1 to 4 would work", "4 is the default"});
 }
 
 TEST_F(Convert, RefusesATargetThatExists) {
@@ -256,6 +258,20 @@ TEST_F(Convert, DeepSeeksOwnKeysSayBf16AfterACast) {
     const auto checkpoint = open_sluice_checkpoint(folder_ / "out");
     EXPECT_EQ(checkpoint->config().quantization.dtype, DType::BF16);
     EXPECT_EQ(nlohmann::json::parse(checkpoint->config_json()).at("dtype"), "bf16");
+}
+
+TEST_F(Convert, ADtypeThatIsNoTextStaysAsItIs) {
+    test::copy_folder(test::tiny_v3(), folder_ / "model");
+    test::edit_json(folder_ / "model/config.json", [](auto& config) { config["dtype"] = nullptr; });
+    shard(folder_ / "model", folder_ / "out", 1, StoredType::Bf16);
+    const auto checkpoint = open_sluice_checkpoint(folder_ / "out");
+    EXPECT_TRUE(nlohmann::json::parse(checkpoint->config_json()).at("dtype").is_null());
+}
+
+TEST_F(Convert, TheSourcesNameIsStoredAsUtf8) {
+    test::copy_folder(test::tiny_v3(), folder_ / "m\xc3\xb6\xff");
+    shard(folder_ / "m\xc3\xb6\xff", folder_ / "out", 1);
+    EXPECT_EQ(open_sluice_checkpoint(folder_ / "out")->provenance().at("source"), "m\u00f6\ufffd");
 }
 
 TEST_F(Convert, ReadersOfOneSliceReadOnlyThat) {

@@ -1,7 +1,7 @@
 #include "checkpoint/hf_names.hpp"
 #include "checkpoint/models.hpp"
 #include "checkpoint/source.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <gtest/gtest.h>
 

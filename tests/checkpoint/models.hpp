@@ -2,7 +2,7 @@
 #pragma once
 
 #include "checkpoint/safetensors_image.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <nlohmann/json.hpp>
 

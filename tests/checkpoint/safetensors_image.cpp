@@ -1,6 +1,6 @@
 #include "checkpoint/safetensors_image.hpp"
 
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <cstring>
 

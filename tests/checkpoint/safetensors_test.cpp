@@ -1,8 +1,9 @@
 #include "checkpoint/safetensors.hpp"
 #include "checkpoint/models.hpp"
 #include "checkpoint/safetensors_image.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 
 namespace sluice {
@@ -63,6 +64,17 @@ TEST_F(Safetensors, RefusesHeadersThatAreNoObject) {
     refused(R"({"a":[]})", "", {"tensor a", "no 'dtype'"});
     refused(R"({"a":{"dtype":"U8","shape":[1]}})", "x", {"tensor a", "no 'data_offsets'"});
     refused(std::string(100000, '['), "", {"nested deeper"});
+}
+
+TEST_F(Safetensors, RefusesMetadataThatIsNoObjectOfStrings) {
+    for (const char* metadata : {"7", "\"pt\"", "[]", R"(["pt"])", R"({"a":1})", R"({"a":null})",
+                                 R"({"a":true})", R"({"a":["b"]})", R"({"a":{"b":"c"}})"}) {
+        refused(fmt::format(R"({{"__metadata__":{}}})", metadata), "",
+                {"'__metadata__'", "object of strings"});
+    }
+    write_safetensors(path_, R"({"__metadata__":{},"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})",
+                      "x");
+    EXPECT_EQ(SafetensorsFile(path_).tensors().size(), 1U);
 }
 
 TEST_F(Safetensors, RefusesUnknownTypes) {

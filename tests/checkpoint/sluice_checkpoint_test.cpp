@@ -3,7 +3,7 @@
 #include "checkpoint/convert.hpp"
 #include "checkpoint/hdf5_handle.hpp"
 #include "checkpoint/models.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <gtest/gtest.h>
 
@@ -42,6 +42,19 @@ protected:
         ASSERT_NE(at, std::string::npos);
         content[at + bytes.size() / 2] = static_cast<char>(content[at + bytes.size() / 2] ^ 1);
         std::ofstream(file(name), std::ios::binary) << content;
+    }
+    // Without a shape the tensor is only removed.
+    enum class Content : std::uint8_t { None, Zeros };
+    void replace(const std::string& name, DType type, const Shape& shape, Content content) {
+        const auto lock = h5::hdf5_lock();
+        const h5::Handle opened = h5::open_to_fill(file(kFirst));
+        H5Ldelete(opened.get(), name.c_str(), H5P_DEFAULT);
+        if (shape.rank() == 0) return;
+        const h5::Handle dataset = h5::create_dataset(opened.get(), name, type, shape);
+        if (content == Content::None) return;
+        const std::vector<char> zeros(static_cast<std::size_t>(shape.elements()) * size_of(type));
+        const h5::Handle stored(H5Dget_type(dataset.get()), H5Tclose);
+        ASSERT_GE(H5Dwrite(dataset.get(), stored.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros.data()), 0);
     }
     void set_root(const char* name, const char* attribute, int value) {
         const auto lock = h5::hdf5_lock();
@@ -126,18 +139,26 @@ TEST_F(Damaged, OtherVersionsAndUnfinishedFiles) {
 
 TEST_F(Damaged, MissingMisshapenAndMistypedTensors) {
     constexpr const char* kName = "/layers/1/attention/q_b";
-    const auto replace = [&](const std::string& name, DType type, const Shape& shape) {
-        const auto lock = h5::hdf5_lock();
-        const h5::Handle opened = h5::open_to_fill(file(kFirst));
-        H5Ldelete(opened.get(), name.c_str(), H5P_DEFAULT);
-        if (shape.rank() > 0) h5::create_dataset(opened.get(), name, type, shape);
-    };
-    replace(kName, DType::BF16, {});
+    const Shape shape = open_sluice_checkpoint(out_)->find(spec(kName), 0).shape;
+    const Shape turned{shape[1], shape[0]};
+    ASSERT_NE(shape, turned);
+    replace(kName, DType::BF16, {}, Content::None);
     refused({kFirst, std::string(kName) + " is missing"});
-    replace(kName, DType::F8E4M3, {96, 128});
+    replace(kName, DType::F8E4M3, shape, Content::None);
     refused({kFirst, kName, "not stored in one piece"});
-    replace(kName, DType::I32, {128, 96});
-    refused({kFirst, kName});
+    replace(kName, DType::F8E4M3, turned, Content::Zeros);
+    refused({kFirst, kName, "shape " + turned.text(), "needs " + shape.text()});
+    replace(kName, DType::I32, shape, Content::Zeros);
+    refused({kFirst, kName, "type int32; expected bfloat16"});
+}
+
+TEST_F(Damaged, ShapesBeyondAnyModel) {
+    constexpr const char* kName = "/layers/1/attention/q_b";
+    for (const Shape& shape :
+         {Shape{1LL << 40, 1LL << 30}, Shape{1LL << 62}, Shape{1LL << 40, 1LL << 40, 0}}) {
+        replace(kName, DType::F8E4M3, shape, Content::None);
+        refused({kFirst, kName, "type or shape is none that Sluice writes"});
+    }
 }
 
 TEST_F(Damaged, ScalesMustFitTheSlice) {

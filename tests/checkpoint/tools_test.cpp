@@ -1,7 +1,8 @@
 // The programs themselves: exit codes, messages, memory, and a kill in the middle.
 #include "checkpoint/models.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -44,17 +45,21 @@ protected:
     }
     Ending run(const std::vector<std::string>& words) const { return wait(start(words)); }
 
-    // About 200 MB in tensors of 4 MB.
+    // About 200 MB of fp8 in tensors of 4 MB.
     std::filesystem::path big_model() const {
         auto config = nlohmann::ordered_json::parse(content_of(test::tiny_v3() / "config.json"));
         config.update(nlohmann::ordered_json{{"hidden_size", 1024},
-                                             {"moe_intermediate_size", 2048},
+                                             {"moe_intermediate_size", 4096},
                                              {"num_hidden_layers", 1},
                                              {"first_k_dense_replace", 0},
                                              {"num_nextn_predict_layers", 0}});
-        config.erase("quantization_config");
         test::write_random_model(folder_ / "big", config, 2);
         return folder_ / "big";
+    }
+    static std::uintmax_t size_of_files(const std::filesystem::path& folder) {
+        std::uintmax_t size = 0;
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) size += entry.file_size();
+        return size;
     }
     std::vector<std::string> partial_folders() const {
         std::vector<std::string> names;
@@ -85,7 +90,6 @@ TEST_F(Tools, ExitCodesTellTheKindOfFailure) {
     const std::string v3 = test::tiny_v3();
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3}).code, 2);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--dtype", "int8"}).code, 2);
-    EXPECT_EQ(run({SLUICE_CAST, "--input", v3, "--output", out_, "--to", "safetensors"}).code, 2);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--slices", "8"}).code, 2);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3 + "/nowhere", "--output", out_}).code, 3);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", "/dev/null/out"}).code, 4);
@@ -129,33 +133,64 @@ TEST_F(Tools, InspectShowsCheckpointsOfBothKinds) {
     EXPECT_EQ(run({SLUICE_INSPECT, folder_.path()}).code, 3);
 }
 
+TEST_F(Tools, LostOutputIsAFailure) {
+    for (const char* output : {"--tensor /norm", "--json"}) {  // within the stream's buffer, and beyond it
+        const std::string command =
+            fmt::format("'{}' '{}' {} >/dev/full", SLUICE_INSPECT, test::tiny_v3().string(), output);
+        const Ending ending = run({"/bin/sh", "-c", command});
+        EXPECT_EQ(ending.code, 4);
+        EXPECT_TRUE(ending.err.starts_with("sluice-inspect: cannot write to standard output: "))
+            << ending.err;
+    }
+}
+
+TEST_F(Tools, FolderNamesNeedNotBeUtf8) {
+    const std::string model = folder_ / "mod\xffl";
+    test::copy_folder(test::tiny_v3(), model);
+    const auto foreign = nlohmann::json::parse(run({SLUICE_INSPECT, model, "--json"}).out);
+    EXPECT_TRUE(foreign.at("folder").get<std::string>().ends_with("mod\ufffdl")) << foreign;
+    ASSERT_EQ(run({SLUICE_SHARD, "--input", model, "--output", out_}).code, 0);
+    const auto own = nlohmann::json::parse(run({SLUICE_INSPECT, out_, "--json"}).out);
+    EXPECT_EQ(own.at("provenance").at("source"), "mod\ufffdl");
+}
+
 TEST_F(Tools, MemoryDoesNotGrowWithTheCheckpoint) {
 #ifdef __SANITIZE_ADDRESS__
     GTEST_SKIP() << "the sanitizer's own memory hides the program's";
 #endif
-    const Ending ending = run({SLUICE_SHARD, "--input", big_model(), "--output", out_, "--slices", "2"});
-    ASSERT_EQ(ending.code, 0) << ending.err;
-    std::uintmax_t written = 0;
-    for (const auto& entry : std::filesystem::directory_iterator(out_)) written += entry.file_size();
-    ASSERT_GT(written, 190'000'000U);
-    EXPECT_LT(ending.peak_kib, 100'000);
+    const std::string model = big_model();
+    for (const char* program : {SLUICE_SHARD, SLUICE_CAST}) {
+        const Ending ending = run({program, "--input", model, "--output", out_, "--slices", "2"});
+        ASSERT_EQ(ending.code, 0) << ending.err;
+        ASSERT_GT(size_of_files(out_), 190'000'000U);
+        EXPECT_LT(ending.peak_kib, 100'000) << program;
+        std::filesystem::remove_all(out_);
+    }
 }
 
 TEST_F(Tools, AKilledRunLeavesNothingThatLooksWhole) {
     const std::string model = big_model();
-    const pid_t pid = start({SLUICE_SHARD, "--input", model, "--output", out_, "--slices", "2"});
-    while (partial_folders().empty() && ::waitpid(pid, nullptr, WNOHANG) == 0) ::usleep(200);
-    ::kill(pid, SIGKILL);
-    EXPECT_EQ(wait(pid).code, -SIGKILL);
-    EXPECT_FALSE(std::filesystem::exists(out_));
-    ASSERT_EQ(partial_folders().size(), 1U);
-    const std::string left = partial_folders().front();
-    EXPECT_EQ(run({SLUICE_INSPECT, folder_ / left}).code, 3);
+    const std::vector<std::string> command{SLUICE_SHARD, "--input", model, "--output", out_, "--slices", "2"};
+    for (const std::uintmax_t bytes : {0, 20'000'000}) {  // laying out; writing values
+        const pid_t pid = start(command);
+        const auto far_enough = [&] {
+            const auto partial = partial_folders();
+            return !partial.empty() && size_of_files(folder_ / partial.front()) >= bytes;
+        };
+        while (!far_enough() && ::waitpid(pid, nullptr, WNOHANG) == 0) ::usleep(200);
+        ::kill(pid, SIGKILL);
+        EXPECT_EQ(wait(pid).code, -SIGKILL);
+        EXPECT_FALSE(std::filesystem::exists(out_));
+        ASSERT_EQ(partial_folders().size(), 1U);
+        const std::string left = partial_folders().front();
+        EXPECT_EQ(run({SLUICE_INSPECT, folder_ / left}).code, 3);
 
-    const Ending again = run({SLUICE_SHARD, "--input", model, "--output", out_, "--slices", "2"});
-    EXPECT_EQ(again.code, 0) << again.err;
-    EXPECT_NE(again.err.find(left), std::string::npos) << again.err;
-    EXPECT_TRUE(partial_folders().empty());
+        const Ending again = run(command);
+        EXPECT_EQ(again.code, 0) << again.err;
+        EXPECT_NE(again.err.find(left), std::string::npos) << again.err;
+        EXPECT_TRUE(partial_folders().empty());
+        std::filesystem::remove_all(out_);
+    }
 }
 
 }  // namespace

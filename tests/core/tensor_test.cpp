@@ -1,6 +1,6 @@
 #include "core/tensor.hpp"
 
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <gtest/gtest.h>
 

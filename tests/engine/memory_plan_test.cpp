@@ -5,8 +5,8 @@
 #include "core/units.hpp"
 #include "model/kv_cache.hpp"
 #include "model/weights.hpp"
+#include "support/scratch_folder.hpp"
 #include "support/small_model.hpp"
-#include "text/scratch_folder.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>

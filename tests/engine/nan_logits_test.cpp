@@ -3,7 +3,7 @@
 #include "checkpoint/convert.hpp"
 #include "checkpoint/safetensors_image.hpp"
 #include "engine/generation.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "jobs/process.hpp"
-#include "text/scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 #include <memory>
 #include <nlohmann/json.hpp>

@@ -38,6 +38,20 @@ TEST_P(Embed, CopiesScaledRowsAndZeroesOthers) {
     }
 }
 
+TEST_P(Embed, ThreadsDoNotMatter) {
+    const std::int64_t rows = 64, dim = 1030, vocab = 50;
+    Noise noise(9);
+    const std::vector<float> table = noise.vector(vocab * dim);
+    std::vector<std::int32_t> ids;
+    for (int r = 0; r < rows; ++r) ids.push_back(static_cast<std::int32_t>(noise.below(vocab + 10)));
+    std::vector<float> one(static_cast<std::size_t>(rows * dim), NAN), three = one;
+    EmbedArgs args{ids.data(), table.data(), DType::F32, rows, 0, vocab, dim, 0.3F, one.data()};
+    run(args, 1);
+    args.out = three.data();
+    run(args, 3);
+    EXPECT_TRUE(same_bits(one, three));
+}
+
 TEST_P(Embed, TakesNoRows) { run({}); }
 
 SLUICE_EVERY_KERNEL(Embed, EmbedArgs);

@@ -1,7 +1,7 @@
 #include "text/completion_file.hpp"
 
 #include "core/json.hpp"
-#include "scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 #include "text/request_json.hpp"
 
 #include <fcntl.h>

@@ -1,6 +1,6 @@
 #include "text/line_reader.hpp"
 
-#include "scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 #include "text/posix_file.hpp"
 
 #include <fcntl.h>

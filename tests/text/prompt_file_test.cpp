@@ -1,7 +1,7 @@
 #include "text/prompt_file.hpp"
 
 #include "core/json.hpp"
-#include "scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 #include "text/posix_file.hpp"
 
 #include <fcntl.h>

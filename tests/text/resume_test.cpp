@@ -1,7 +1,7 @@
 // Exactly once: a run cut off anywhere and resumed gives the lines of an undisturbed run.
 #include "text/resume.hpp"
 
-#include "scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 #include "text/completion_file.hpp"
 
 #include <fmt/core.h>

@@ -1,7 +1,7 @@
 #include "text/run_record.hpp"
 
 #include "core/json.hpp"
-#include "scratch_folder.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace sluice {
 namespace {

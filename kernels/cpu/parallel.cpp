@@ -1,0 +1,59 @@
+#include "kernels/cpu/parallel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+
+namespace sluice::kernels::cpu {
+namespace {
+
+// Elements a thread must have before it is worth waking: a parallel region costs some microseconds.
+constexpr std::int64_t kWorkPerThread = 16384;
+
+// An exception that left a parallel region would end the program: the first is kept until the region's end.
+class FirstError {
+public:
+    // After an exception the rest of the work is passed over.
+    void guard(Run run, const void* body, std::int64_t begin, std::int64_t end) noexcept {
+        if (thrown_.load(std::memory_order_relaxed)) return;
+        try {
+            run(body, begin, end);
+        } catch (...) {
+            if (!thrown_.exchange(true)) first_ = std::current_exception();
+        }
+    }
+    void rethrow() const {
+        if (first_ != nullptr) std::rethrow_exception(first_);
+    }
+
+private:
+    std::atomic<bool> thrown_ = false;
+    std::exception_ptr first_;
+};
+
+}  // namespace
+
+void run_rows(std::int64_t rows, std::int64_t work_per_row, int threads, Run run, const void* body) {
+    const std::int64_t useful = std::min(rows * work_per_row / kWorkPerThread, rows);
+    const int parts = static_cast<int>(std::min<std::int64_t>(useful, threads));
+    if (parts <= 1) return run(body, 0, rows);
+    FirstError error;
+#pragma omp parallel for num_threads(parts) schedule(static)
+    for (int part = 0; part < parts; ++part)
+        error.guard(run, body, rows * part / parts, rows * (part + 1) / parts);
+    error.rethrow();
+}
+
+void run_tasks(std::int64_t count, int threads, Run run, const void* body) {
+    const int useful = static_cast<int>(std::min<std::int64_t>(count, threads));
+    if (useful <= 1) {
+        for (std::int64_t i = 0; i < count; ++i) run(body, i, i + 1);
+        return;
+    }
+    FirstError error;
+#pragma omp parallel for num_threads(useful) schedule(dynamic)
+    for (std::int64_t i = 0; i < count; ++i) error.guard(run, body, i, i + 1);
+    error.rethrow();
+}
+
+}  // namespace sluice::kernels::cpu
