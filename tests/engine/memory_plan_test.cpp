@@ -130,7 +130,7 @@ TEST_F(PlanMemory, RefusesWithTheSumWhatDoesNotFit) {
     const std::string workspace = bytes_text(workspace_bytes(config_, shard_, request_.limits));
     expect_refused("20GiB", ExitCode::Checkpoint,
                    {"does not fit", "weights " + weights, "workspace " + workspace, "KV cache 20.00 GiB",
-                    "524288 pages of 40.00 KiB", "rank 1 of 2",
+                    "524288 pages of 40.00 KiB", "on each rank",
                     bytes_text(request_.available) + " is available", "1, 2 or 4", "--kv-memory"});
     request_.available = 1 << 20;
     expect_refused("", ExitCode::Checkpoint, {"does not fit", "weights " + weights, "1.00 MiB is available"});
