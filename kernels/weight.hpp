@@ -33,11 +33,13 @@ struct HostMatrix {
 
 // How activations enter the products of a weight, and how products are summed over k.
 enum class Products : std::uint8_t {
-    Bf16,  // activations rounded to bfloat16; a quantised weight's block scale multiplies the block's float32
-           // sum
-    Fp8,   // activations quantised to e4m3 per row and block of the weight's k grid (scale amax / 448), as
-           // DeepSeek-V3
-    F32,   // activations as they are (the router)
+    // Activations rounded to bfloat16; a quantised weight's block scale multiplies the block's float32 sum.
+    Bf16,
+    // Activations quantised to e4m3 per row and block of the weight's k grid (scale amax / 448), as
+    // DeepSeek-V3's own code does.
+    Fp8,
+    // Activations as they are (the router).
+    F32,
 };
 
 // Where a matrix stands in the packed whole: from output row `row`, in k segment `segment`.
@@ -61,8 +63,8 @@ public:
 using Packed = std::shared_ptr<const PackedWeight>;
 
 struct PackArgs {
-    std::span<const WeightPart>
-        parts;  // cover rows x every segment exactly once; within a segment, equal cols
+    // They cover rows x every segment exactly once; within a segment, equal cols.
+    std::span<const WeightPart> parts;
     Products products = Products::Bf16;
     // Keep values with their scales multiplied in, as for a weight that was never quantised: bf16(value *
     // scale) in a fast family, float32 in the reference (for the absorbed halves of kv_b).

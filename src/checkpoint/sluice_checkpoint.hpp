@@ -43,12 +43,13 @@ public:
     virtual ~SluiceCheckpoint() = default;
     virtual const ModelConfig& config() const = 0;
     virtual const std::string& config_json() const = 0;
-    virtual const std::string& id()
-        const = 0;  // of the content: equal for equal values, shapes and configuration
+    // Of the content: equal for equal values, shapes and configuration.
+    virtual const std::string& id() const = 0;
     virtual int slices() const = 0;
-    virtual const std::map<std::string, std::string>& text_files()
-        const = 0;  // tokenizer and generation files
-    virtual const std::map<std::string, std::string>& provenance() const = 0;  // source, tool, dtype
+    // Tokenizer and generation files.
+    virtual const std::map<std::string, std::string>& text_files() const = 0;
+    // Source, tool, dtype.
+    virtual const std::map<std::string, std::string>& provenance() const = 0;
 
     // Reads one slice's part (`slice` is ignored for Along::Common) and verifies its checksum. A part of no
     // extent (another slice's expert) comes back empty. ExitCode::Checkpoint naming file and tensor when it

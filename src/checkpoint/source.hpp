@@ -30,10 +30,12 @@ public:
     virtual const std::string& config_json() const = 0;  // as read
     // Tokenizer and generation files.
     virtual const std::map<std::string, std::string>& text_files() const = 0;
-    virtual DType dtype(const TensorSpec&) const = 0;  // without touching the values
-    virtual SourceTensor tensor(
-        const TensorSpec&) const = 0;                   // ExitCode::Checkpoint for scales that are no numbers
-    virtual void release(const TensorSpec&) const = 0;  // its pages may leave memory
+    // Without touching the values.
+    virtual DType dtype(const TensorSpec&) const = 0;
+    // ExitCode::Checkpoint for scales that are no numbers.
+    virtual SourceTensor tensor(const TensorSpec&) const = 0;
+    // Its pages may leave memory.
+    virtual void release(const TensorSpec&) const = 0;
 };
 
 // Opens a folder with config.json (or one config_*.json) and safetensors, and checks it whole before any

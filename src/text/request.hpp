@@ -32,10 +32,11 @@ struct Message {
 // One line of a prompt file.
 struct Request {
     std::string id;  // as given, or FILE:LINE
-    std::string
-        id_json;  // the same with its JSON type ("\"a\"" or "17"): for the completion line, and as its key
-    std::string where;                                                          // FILE:LINE, for messages
-    std::variant<std::string, std::vector<Message>, std::vector<Token>> input;  // prompt, messages or tokens
+    // The same with its JSON type ("\"a\"" or "17"): for the completion line, and as its key.
+    std::string id_json;
+    std::string where;  // FILE:LINE, for messages
+    // Prompt, messages or tokens.
+    std::variant<std::string, std::vector<Message>, std::vector<Token>> input;
     Sampling sampling;
     std::string meta_json;  // any JSON, carried through; empty: none
 };
