@@ -7,8 +7,9 @@
 int main(int argc, char** argv) {
     using namespace sluice;
     CLI::App app(
-        "Dequantises a checkpoint in Hugging Face's layout to bfloat16, as a Sluice checkpoint; exactly: "
-        "value times block scale in float32, rounded to nearest even.",
+        "Dequantises a checkpoint in Hugging Face's layout, or xAI's release of Grok-1 (ckpt-0), to "
+        "bfloat16, "
+        "as a Sluice checkpoint; exactly: value times scale in float32, rounded to nearest even.",
         "sluice-cast");
     std::string input;
     std::string output;
@@ -16,7 +17,7 @@ int main(int argc, char** argv) {
     ConvertOptions options;
     options.type = StoredType::Bf16;
     options.tool = "sluice-cast " + program_version();
-    app.add_option("--input", input, "Folder with config.json and *.safetensors")
+    app.add_option("--input", input, "Folder with config.json and *.safetensors, or with ckpt-0")
         ->required()
         ->type_name("DIR")
         ->group("Files");

@@ -23,6 +23,11 @@ void run_conversion(const std::filesystem::path& input, const std::filesystem::p
     log_info("wrote {}: {} tensors in {} {}, {} in {:.1f} s ({:.2f} GB/s), id {}", output.string(),
              result.tensors, result.slices, result.slices == 1 ? "slice" : "slices", bytes_text(result.bytes),
              seconds, static_cast<double>(result.bytes) / 1e9 / seconds, result.id);
+    if (!result.tokenizer)
+        log_warning(
+            "{} has no tokenizer, so it takes prompts of token ids alone: for text, put tokenizer.json or "
+            "tokenizer.model beside the source's config.json or ckpt-0 and convert it again",
+            output.string());
 }
 
 }  // namespace sluice

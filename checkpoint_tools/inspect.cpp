@@ -14,8 +14,15 @@
 namespace sluice {
 namespace {
 
-std::string kind_of(const Inventory& inventory) {
-    return inventory.own ? "Sluice checkpoint" : "checkpoint in Hugging Face's layout";
+struct Kind {
+    const char *text, *json;
+};
+
+Kind kind_of(const Inventory& inventory) {
+    if (inventory.own) return {"Sluice checkpoint", "sluice"};
+    if (inventory.foreign->kind() == SourceKind::GrokRelease)
+        return {"xAI's release of Grok-1", "grok-release"};
+    return {"checkpoint in Hugging Face's layout", "huggingface"};
 }
 
 std::string slice_text(int slice) {
@@ -97,13 +104,15 @@ void print_tensor_json(const Inventory& inventory, const std::string& name) {
 // ---- the whole checkpoint
 
 void print_head(const Inventory& inventory, const std::string& folder) {
-    fmt::print("{}: {}\n", folder, kind_of(inventory));
+    fmt::print("{}: {}\n", folder, kind_of(inventory).text);
     fmt::print("  model    {}\n", model_text(inventory.config()));
     const Quantization& quantization = inventory.config().quantization;
-    if (quantization.block_rows > 0) {
+    if (quantization.dtype == DType::F8E4M3) {
         fmt::print("  matrices {} in blocks of {} x {}\n", name_of(quantization.dtype),
                    quantization.block_rows, quantization.block_cols);
     }
+    if (quantization.dtype == DType::I8)
+        fmt::print("  matrices {}, scales by rows\n", name_of(quantization.dtype));
     if (inventory.own) {
         fmt::print("  slices   {}\n  id       {}\n", inventory.own->slices(), inventory.own->id());
         std::vector<std::string> provenance;
@@ -134,7 +143,7 @@ void print_all(const Inventory& inventory, const std::string& folder) {
 
 void print_all_json(const Inventory& inventory, const std::string& folder) {
     Json json{{"folder", folder},
-              {"kind", inventory.own ? "sluice" : "huggingface"},
+              {"kind", kind_of(inventory).json},
               {"family", inventory.config().family},
               {"layers", inventory.config().layers.size()},
               {"dim", inventory.config().dim},
@@ -163,8 +172,10 @@ void print_all_json(const Inventory& inventory, const std::string& folder) {
 
 int main(int argc, char** argv) {
     using namespace sluice;
-    CLI::App app("Shows what a checkpoint holds: a Sluice one, or a folder with config.json and safetensors.",
-                 "sluice-inspect");
+    CLI::App app(
+        "Shows what a checkpoint holds: a Sluice one, a folder with config.json and safetensors, or xAI's "
+        "release of Grok-1 (ckpt-0).",
+        "sluice-inspect");
     std::string folder;
     std::string tensor;
     bool as_json = false;

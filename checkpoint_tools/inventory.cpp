@@ -11,12 +11,9 @@
 namespace sluice {
 namespace {
 
-std::uint64_t foreign_bytes(const TensorSpec& spec, DType dtype, const Quantization& quantization) {
-    const auto values = static_cast<std::uint64_t>(spec.full.elements()) * size_of(dtype);
-    if (dtype != DType::F8E4M3) return values;
-    const SlicePart whole = slice_part({spec.name, spec.full, true, {}, -1, 0}, kCommonIndex, 1,
-                                       quantization.block_rows, quantization.block_cols);
-    return values +
+std::uint64_t foreign_bytes(const TensorSpec& spec, const SourceForm& form) {
+    const SlicePart whole = slice_part({spec.name, spec.full}, kCommonIndex, 1, form.block);
+    return static_cast<std::uint64_t>(spec.full.elements()) * size_of(form.dtype) +
            static_cast<std::uint64_t>(whole.scale_rows.size() * whole.scale_cols.size()) * sizeof(float);
 }
 
@@ -81,36 +78,19 @@ Inventory take_inventory(const std::filesystem::path& folder) {
     if (is_sluice_checkpoint(folder)) {
         inventory.own = open_sluice_checkpoint(folder);
     } else {
-        inventory.foreign = open_hugging_face(folder);
+        inventory.foreign = open_source(folder);
     }
     for (TensorSpec& spec : tensor_catalog(inventory.config())) {
         if (inventory.own) {
             inventory.tensors.push_back(held_in(*inventory.own, std::move(spec)));
         } else {
-            const DType dtype = inventory.foreign->dtype(spec);
-            const std::uint64_t bytes = foreign_bytes(spec, dtype, inventory.config().quantization);
-            inventory.tensors.push_back({std::move(spec), dtype, bytes, 1});
+            const SourceForm form = inventory.foreign->form(spec);
+            const std::uint64_t bytes = foreign_bytes(spec, form);
+            inventory.tensors.push_back({std::move(spec), form.dtype, bytes, 1});
         }
         inventory.bytes += inventory.tensors.back().bytes;
     }
     return inventory;
-}
-
-std::string model_text(const ModelConfig& config) {
-    const MoeSpec* moe = nullptr;
-    int mixtures = 0;
-    for (const LayerSpec& layer : config.layers) {
-        const auto* found = std::get_if<MoeSpec>(&layer.feed_forward);
-        if (found == nullptr) continue;
-        moe = found;
-        ++mixtures;
-    }
-    std::string text =
-        fmt::format("{}: {} layers of width {}", config.family, config.layers.size(), config.dim);
-    if (moe != nullptr)
-        text += fmt::format(" ({} with {} experts, {} a token)", mixtures, moe->router.experts,
-                            moe->router.top_k);
-    return text + fmt::format(", vocabulary {}, {} positions", config.vocab, config.max_length);
 }
 
 std::string cut_text(const HeldTensor& tensor, int slices) {

@@ -35,9 +35,6 @@ struct Inventory {
 // ExitCode::Checkpoint for a folder that is refused.
 Inventory take_inventory(const std::filesystem::path& folder);
 
-// "deepseek_v3: 4 layers of width 256 (3 with 16 experts, 4 a token), vocabulary 2048, 2048 positions"
-std::string model_text(const ModelConfig& config);
-
 // "rows in 4 parts", "whole in every rank", "whole with its expert"
 std::string cut_text(const HeldTensor& tensor, int slices);
 

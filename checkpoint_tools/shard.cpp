@@ -9,15 +9,14 @@
 int main(int argc, char** argv) {
     using namespace sluice;
     CLI::App app(
-        "Turns a checkpoint in Hugging Face's layout (config.json and safetensors) into a Sluice checkpoint: "
-        "HDF5 "
-        "files cut for tensor-parallel ranks.",
+        "Turns a checkpoint in Hugging Face's layout (config.json and safetensors), or xAI's release of "
+        "Grok-1 (ckpt-0), into a Sluice checkpoint: HDF5 files cut for tensor-parallel ranks.",
         "sluice-shard");
     std::string input;
     std::string output;
     ConvertOptions options;
     options.tool = "sluice-shard " + program_version();
-    app.add_option("--input", input, "Folder with config.json and *.safetensors")
+    app.add_option("--input", input, "Folder with config.json and *.safetensors, or with ckpt-0")
         ->required()
         ->type_name("DIR")
         ->group("Files");

@@ -25,6 +25,8 @@ struct Values {
             bf16 bits = 0;
             std::memcpy(&bits, from, sizeof bits);
             value = to_float(bits);
+        } else if (dtype == DType::I8) {
+            value = static_cast<float>(static_cast<std::int8_t>(*from));
         } else {
             value = fp8_to_float(static_cast<fp8>(*from));
         }
@@ -73,12 +75,15 @@ ValueSummary summarize(const TensorSlice& slice) {
 }
 
 ValueSummary summarize(const SourceTensor& tensor) {
-    Values values{tensor.values, tensor.dtype, tensor.shape[0], width_of(tensor.shape)};
+    const std::int64_t rows = tensor.shape[0];
+    std::vector<std::byte> dense(static_cast<std::size_t>(rows * tensor.cols()) * size_of(tensor.dtype));
+    tensor.copy({0, rows}, {0, tensor.cols()}, dense.data());
+    Values values{dense.data(), tensor.dtype, rows, tensor.cols()};
     if (!tensor.scales.empty()) {
         values.scales = tensor.scales.data();
-        values.block_rows = tensor.block_rows;
-        values.block_cols = tensor.block_cols;
-        values.scale_cols = (values.cols + tensor.block_cols - 1) / tensor.block_cols;
+        values.block_rows = tensor.block.rows;
+        values.block_cols = tensor.block.cols;
+        values.scale_cols = tensor.scale_cols();
     }
     return summarize(values);
 }

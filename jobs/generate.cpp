@@ -1,5 +1,6 @@
 // sluice-generate: see --help.
 #include "comm/communicator.hpp"
+#include "jobs/chat_job.hpp"
 #include "jobs/command_line.hpp"
 #include "jobs/generate_job.hpp"
 #include "jobs/generate_options.hpp"
@@ -9,8 +10,12 @@
 int main(int argc, char** argv) {
     using namespace sluice;
     CLI::App app(
-        "Generates completions for a file of prompts, on the ranks of an MPI job or in one process.");
+        "Generates completions for a file of prompts, or chats, on the ranks of an MPI job or in one "
+        "process.",
+        "sluice-generate");
     GenerateOptions options;
     add_generate_options(app, options);
-    return run_ranks(argc, argv, app, [&](Communicator& world) { return generate(world, options); });
+    return run_ranks(argc, argv, app, [&](Communicator& world) {
+        return options.interactive ? chat(world, options) : generate(world, options);
+    });
 }

@@ -9,4 +9,10 @@ void catch_stop_signals();
 // The signal that asked for a stop, or 0.
 int stop_signal();
 
+// From now on SIGINT asks for no stop and ends nothing: take_interrupt() tells of it.
+void keep_interrupts();
+
+// Whether SIGINT came since the last call.
+bool take_interrupt();
+
 }  // namespace sluice

@@ -103,11 +103,17 @@ struct SequenceRows {
     std::int64_t first_row = 0, rows = 0;
     std::int64_t context = 0;             // positions stored once this step's rows are
     const std::int32_t* pages = nullptr;  // page of positions [64 i, 64 i + 64)
+    // Positions whose keys count for nothing, ascending; any from `context` on are ignored.
+    std::span<const std::int32_t> masked = {};
 };
 
+// The score of a masked key. A row that sees others gives it the weight 0; one that sees no other key weighs
+// all it sees alike.
+inline constexpr float kMaskedScore = -1e30F;
+
 // Causal attention of every row over its own sequence's pages, softmax summed block after block of
-// kPageTokens. MLA in absorbed form is one kv head whose values are the first columns of its keys
-// (arXiv:2405.04434, 2.1).
+// kPageTokens; a masked key's score is kMaskedScore whatever scale and soft cap make of it. MLA in absorbed
+// form is one kv head whose values are the first columns of its keys (arXiv:2405.04434, 2.1).
 struct AttentionArgs {
     const float* q = nullptr;  // [rows, heads, key_dim], dense
     std::span<const SequenceRows> sequences;
@@ -122,6 +128,13 @@ struct AttentionArgs {
     float scale = 1;
     float softcap = 0;     // 0: none; else c * tanh(score / c)
     float* out = nullptr;  // [rows, heads, value_dim], dense
+};
+
+// x[r, i] += bias[i]
+struct BiasArgs {
+    const float* bias = nullptr;  // [width]
+    float* x = nullptr;
+    std::int64_t x_stride = 0, rows = 0, width = 0;
 };
 
 // out[r, i] = activation(x[r, i]) * x[r, width + i]
@@ -180,6 +193,8 @@ struct VocabRow {
     std::span<const std::int32_t> seen;  // distinct ids, ascending; used with a penalty only
     int candidates = 1;                  // best tokens to report per slice (at most the slice's width)
     std::uint64_t draw_key = 0;          // of the row's random numbers (see uniform() in random.hpp)
+    int top = 0;                         // most likely tokens to report per slice, by their raw logits
+    std::int32_t target = -1;            // the token whose raw logit its slice reports; -1: none
 };
 
 struct VocabCandidate {
@@ -211,10 +226,12 @@ struct VocabSummary {
                               // / sum, by the random number of (draw_key, slice)
     float drawn_logit = 0;    // raw
     std::int32_t finite = 1;  // 0: a logit is NaN or +infinity
+    // Raw, of the row's target; -infinity where the target is of another slice.
+    float target_logit = -std::numeric_limits<float>::infinity();
 };
 
-// Summaries and best candidates (logit descending, ties to the lower id) of every row and local vocabulary
-// slice.
+// Summaries, best candidates (logit descending, ties to the lower id) and most likely tokens (the same
+// without the penalty) of every row and local vocabulary slice.
 struct VocabArgs {
     const float* logits = nullptr;  // [., local_vocab]
     std::int64_t stride = 0;
@@ -225,6 +242,9 @@ struct VocabArgs {
     VocabSummary* summaries = nullptr;     // [rows, slices]
     VocabCandidate* candidates = nullptr;  // [rows][slices][max_candidates]; unused tail: id -1
     int max_candidates = 1;
+    VocabCandidate* top =
+        nullptr;  // [rows][slices][max_top], by raw logit, which `logit` holds too; likewise
+    int max_top = 0;
 };
 
 }  // namespace sluice::kernels

@@ -7,10 +7,12 @@
 namespace sluice::kernels {
 namespace {
 
-bool is_weight(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16 || dtype == DType::F8E4M3; }
+bool is_code(DType dtype) { return dtype == DType::F8E4M3 || dtype == DType::I8; }
+
+bool is_weight(DType dtype) { return dtype == DType::F32 || dtype == DType::BF16 || is_code(dtype); }
 
 bool is_quantised(const PackArgs& args, const HostMatrix& matrix) {
-    return matrix.dtype == DType::F8E4M3 && matrix.scales != nullptr && !args.dequantize &&
+    return is_code(matrix.dtype) && matrix.scales != nullptr && !args.dequantize &&
            args.products != Products::F32;
 }
 
@@ -46,23 +48,30 @@ void check_cover(const PackArgs& args, const PartGrid& grid) {
 }  // namespace
 
 PartGrid grid_of(const PackArgs& args) {
-    expect(!args.parts.empty() && args.out != nullptr, "a weight of no parts, or no place for it");
+    expect(!args.parts.empty() && (args.out == nullptr) == (args.counted != nullptr),
+           "a weight of no parts, or not one place for it");
     PartGrid grid;
     for (const WeightPart& part : args.parts) {
         expect(part.segment >= 0 && part.matrix.rows > 0 && part.matrix.cols > 0,
                "a weight part of segment {}, {} rows, {} columns", part.segment, part.matrix.rows,
                part.matrix.cols);
         expect(is_weight(part.matrix.dtype),
-               "a weight part of {}, expected float32, bfloat16 or float8_e4m3fn",
+               "a weight part of {}, expected float32, bfloat16, float8_e4m3fn or int8",
                name_of(part.matrix.dtype));
         grid.rows = std::max(grid.rows, part.row + part.matrix.rows);
         grid.segments = std::max(grid.segments, part.segment + 1);
     }
-    grid.quantised = is_quantised(args, args.parts.front().matrix);
+    const HostMatrix& front = args.parts.front().matrix;
+    grid.quantised = is_quantised(args, front);
+    if (grid.quantised) grid.codes = front.dtype;
+    const bool fp8 = grid.quantised && grid.codes == DType::F8E4M3;
+    grid.products = args.products == Products::Fp8 && !fp8 ? Products::Bf16 : args.products;
     grid.block_col.resize(static_cast<std::size_t>(grid.segments));
     for (const WeightPart& part : args.parts) {
         expect(is_quantised(args, part.matrix) == grid.quantised,
                "a weight of quantised and unquantised parts");
+        expect(!grid.quantised || part.matrix.dtype == grid.codes, "a weight of {} and {} parts",
+               name_of(grid.codes), name_of(part.matrix.dtype));
         std::vector<std::int64_t> blocks = blocks_of(part.matrix, grid.quantised);
         std::vector<std::int64_t>& known = grid.block_col[static_cast<std::size_t>(part.segment)];
         if (known.empty())

@@ -12,14 +12,16 @@ struct PartGrid {
     std::int64_t rows = 0;
     int segments = 0;
     bool quantised = false;                            // keeps block scales apart from codes
+    DType codes = DType::F8E4M3;                       // where quantised: or I8
+    Products products = Products::Bf16;                // as they will be: Fp8 for e4m3 codes alone
     std::vector<std::vector<std::int64_t>> block_col;  // by segment: first column of each block, and the end
 };
 
-// Checks (expect) that the parts are F32, BF16 or F8E4M3 and cover rows x segments exactly once, that the
-// parts of a segment have the same columns and the same k grid, and that either all parts are quantised or
-// none. A part is quantised when it is fp8 with scales, unless it is dequantised or its products are F32; a
-// weight that is not has one block a segment. Blocks follow the whole tensor's grid: with col_offset set, the
-// first one is short.
+// Checks (expect) that the parts are F32, BF16, F8E4M3 or I8 and cover rows x segments exactly once, that the
+// parts of a segment have the same columns and the same k grid, and that either all parts are quantised, to
+// one type, or none. A part is quantised when it is fp8 or int8 with scales, unless it is dequantised or its
+// products are F32; a weight that is not has one block a segment. Blocks follow the whole tensor's grid: with
+// col_offset set, the first one is short.
 PartGrid grid_of(const PackArgs& args);
 
 }  // namespace sluice::kernels

@@ -2,18 +2,13 @@
 // calls.
 #pragma once
 
+#include "core/random.hpp"
+
 #include <cstdint>
 
 namespace sluice::kernels {
 
-// SplitMix64's finaliser (Steele, Lea, Flood 2014): a bijection of 64 bits in which every input bit reaches
-// every output bit.
-constexpr std::uint64_t mix64(std::uint64_t x) {
-    x += 0x9e3779b97f4a7c15ULL;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-    return x ^ (x >> 31);
-}
+using sluice::mix64;
 
 // The key of the token that a request draws at `position` (0 for its first prompt token).
 constexpr std::uint64_t draw_key(std::uint64_t seed, std::uint64_t position) {

@@ -13,6 +13,7 @@ float value_at(const HostMatrix& matrix, std::int64_t n, std::int64_t k) {
         case DType::F32: return static_cast<const float*>(matrix.values)[i];
         case DType::BF16: return to_float(static_cast<const bf16*>(matrix.values)[i]);
         case DType::F8E4M3: return fp8_to_float(static_cast<const fp8*>(matrix.values)[i]);
+        case DType::I8: return static_cast<float>(static_cast<const std::int8_t*>(matrix.values)[i]);
         default: fail(ExitCode::Internal, "a weight cannot be {}", name_of(matrix.dtype));
     }
 }
@@ -34,12 +35,12 @@ HostMatrix HostMatrix::row_range(std::int64_t first, std::int64_t count) const {
            first + count, rows);
     HostMatrix part = *this;
     part.rows = count;
+    const std::int64_t begin = row_offset + first;
+    if (scales != nullptr) part.row_offset = begin % block_rows;
+    if (values == nullptr) return part;  // a form without values: nothing to point to
     part.values = static_cast<const std::byte*>(values) +
                   first * row_stride * static_cast<std::int64_t>(size_of(dtype));
-    if (scales == nullptr) return part;
-    const std::int64_t begin = row_offset + first;
-    part.scales = scales + begin / block_rows * scale_row_stride;
-    part.row_offset = begin % block_rows;
+    if (scales != nullptr) part.scales = scales + begin / block_rows * scale_row_stride;
     return part;
 }
 

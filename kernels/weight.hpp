@@ -16,7 +16,7 @@ namespace sluice::kernels {
 // offsets tell where the matrix begins inside its first block (a slice may begin inside one).
 struct HostMatrix {
     const void* values = nullptr;
-    DType dtype = DType::BF16;  // F32, BF16 or F8E4M3
+    DType dtype = DType::BF16;  // F32, BF16, F8E4M3 or I8
     std::int64_t rows = 0, cols = 0;
     std::int64_t row_stride = 0, col_stride = 1;
     const float* scales = nullptr;
@@ -36,7 +36,7 @@ enum class Products : std::uint8_t {
     // Activations rounded to bfloat16; a quantised weight's block scale multiplies the block's float32 sum.
     Bf16,
     // Activations quantised to e4m3 per row and block of the weight's k grid (scale amax / 448), as
-    // DeepSeek-V3's own code does.
+    // DeepSeek-V3's own code does. For weights quantised to e4m3; all others take Bf16 instead.
     Fp8,
     // Activations as they are (the router).
     F32,
@@ -72,6 +72,9 @@ struct PackArgs {
     // Activation scales rounded up to powers of two (DeepSeek-V3.1's "ue8m0"); with Products::Fp8 only.
     bool power_of_two_scales = false;
     Packed* out = nullptr;
+    // Instead of `out`: nothing is packed, and what the packed weight's `bytes` would be is put here. Values
+    // and scales are then not read: values may be null, scales must be there where there are some.
+    std::size_t* counted = nullptr;
 };
 
 }  // namespace sluice::kernels

@@ -40,13 +40,15 @@ std::vector<AttentionTask> tasks_of(const AttentionArgs& args, int threads) {
     const AttentionScratch at = scratch_of(args);
     std::vector<AttentionTask> tasks;
     for (const SequenceRows& sequence : args.sequences) {
+        const std::int32_t* masked = sequence.masked.data();
         for (std::int64_t g = 0; g < args.kv_heads; ++g) {
             const std::int64_t first = first_head(g), heads = first_head(g + 1) - first;
             const std::int64_t pairs = sequence.rows * heads;
             const std::int64_t parts = (pairs + most - 1) / most;
             for (std::int64_t i = 0; i < parts; ++i) {
                 tasks.push_back({&args, &sequence, g, first, heads, pairs * i / parts,
-                                 pairs * (i + 1) / parts, at, nullptr});
+                                 pairs * (i + 1) / parts, masked, masked + sequence.masked.size(), at,
+                                 nullptr});
             }
         }
     }

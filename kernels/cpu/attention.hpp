@@ -39,7 +39,8 @@ public:
           max_(task.scratch + at_.max),
           total_(task.scratch + at_.total),
           factor_(task.scratch + at_.factor),
-          columns_(at_.panels * kPanelColumns) {}
+          columns_(at_.panels * kPanelColumns),
+          next_masked_(task.masked) {}
 
     template <class Element>
     void run() {
@@ -50,6 +51,7 @@ public:
         const std::int64_t last = position(pairs - 1);
         for (start_ = 0; start_ <= last; start_ += kPageTokens) {
             load_block<Element>(count_at(last));
+            mark_masked();
             std::int64_t first = (start_ - first_position()) * task_.heads - task_.begin;
             if (first < 0) first = 0;  // pairs before `first` end before this block
             score(first, pairs);
@@ -91,6 +93,17 @@ private:
                              args_.key_dim, keys_);
         BlockLoad<Isa>::values(values + task_.kv_head * args_.value_head_stride, args_.row_stride, count,
                                args_.value_dim, values_);
+    }
+
+    // Marks the block's masked keys.
+    void mark_masked() {
+        const std::int64_t end = start_ + kPageTokens;
+        block_masked_ = next_masked_ != task_.masked_end && *next_masked_ < end;
+        if (!block_masked_) return;
+        for (float& key : masked_) key = 0;
+        for (; next_masked_ != task_.masked_end && *next_masked_ < end; ++next_masked_) {
+            masked_[*next_masked_ - start_] = 1;
+        }
     }
 
     // Calls body.run<P>(pair) for tiles of P <= kPairs pairs, as even as they can be.
@@ -230,6 +243,9 @@ private:
                 const F32 cap = Isa::set(args_.softcap);
                 s = Isa::mul(cap, Math<Isa>::tanh(Isa::div(s, cap)));
             }
+            if (block_masked_) {
+                s = Isa::select_less(Isa::zero(), Isa::load(masked_ + i * kLanes), Isa::set(kMaskedScore), s);
+            }
             score[i] = Isa::select_less(places(i * kLanes), count, s, Isa::set(-__builtin_inff()));
         }
         const F32 most = Isa::max(Isa::max(score[0], score[1]), Isa::max(score[2], score[3]));
@@ -272,6 +288,9 @@ private:
     float *keys_, *values_, *sums_, *scores_, *max_, *total_, *factor_;
     std::int64_t columns_;  // of sums_
     std::int64_t start_ = 0;
+    const std::int32_t* next_masked_;  // the first masked position from start_ on
+    bool block_masked_ = false;        // the block has masked keys,
+    float masked_[kPageTokens];        // and these are they: 1, others 0
 };
 
 template <class Isa>

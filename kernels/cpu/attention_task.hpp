@@ -30,8 +30,10 @@ struct AttentionTask {
     const AttentionArgs* args = nullptr;
     const SequenceRows* sequence = nullptr;
     std::int64_t kv_head = 0;
-    std::int64_t first_head = 0, heads = 0;  // the heads that read kv_head
-    std::int64_t begin = 0, end = 0;         // pairs: pair is row * heads + (head - first_head)
+    std::int64_t first_head = 0, heads = 0;    // the heads that read kv_head
+    std::int64_t begin = 0, end = 0;           // pairs: pair is row * heads + (head - first_head)
+    const std::int32_t* masked = nullptr;      // the sequence's masked positions and their end: a span's
+    const std::int32_t* masked_end = nullptr;  // functions may not stand in an instruction set's file
     AttentionScratch at;
     float* scratch = nullptr;  // at.floats of its own, aligned to 64 bytes
 };

@@ -9,11 +9,11 @@ namespace sluice::kernels::cpu {
 
 inline constexpr int kPanel = 16;  // output columns side by side
 
-enum class Format : std::uint8_t { Bf16, Fp8, F32 };
+enum class Format : std::uint8_t { Bf16, Fp8, Int8, F32 };
 
 // Bytes of one k pair of one panel: [16 columns][2] bfloat16 or codes; for F32 [2][16 columns].
 [[gnu::always_inline]] constexpr std::int64_t pair_bytes(Format format) {
-    return kPanel * 2 * (format == Format::Bf16 ? 2 : format == Format::Fp8 ? 1 : 4);
+    return kPanel * 2 * (format == Format::Bf16 ? 2 : format == Format::F32 ? 4 : 1);
 }
 
 // One k segment: panels of 16 columns one after another, each [k pairs][pair_bytes]. Every k block begins a

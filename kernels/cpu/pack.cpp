@@ -54,9 +54,7 @@ void put(std::byte* at, T value) {
     std::memcpy(at, &value, sizeof(value));
 }
 
-// Codes as they are, but for NaN: that becomes code 0 with a NaN scale, so the decoding in the inner loops
-// need not know it, and every product of the output is NaN as it must be.
-void pack_codes(const Place& place, std::byte* panel, std::int64_t first, std::int64_t last) {
+void pack_scales(const Place& place, std::int64_t first, std::int64_t last) {
     const HostMatrix& m = place.part->matrix;
     for (int b = 0; b < place.segment->blocks; ++b) {
         const std::int64_t k = place.segment->block_col[b] + m.col_offset;
@@ -66,6 +64,12 @@ void pack_codes(const Place& place, std::byte* panel, std::int64_t first, std::i
                          k / m.block_cols * m.scale_col_stride];
         }
     }
+}
+
+// Codes as they are, but for NaN: that becomes code 0 with a NaN scale, so the decoding in the inner loops
+// need not know it, and every product of the output is NaN as it must be.
+void pack_fp8(const Place& place, std::byte* panel, std::int64_t first, std::int64_t last) {
+    const HostMatrix& m = place.part->matrix;
     for_each(place, Format::Fp8, first, last, [&](std::int64_t n, std::int64_t k, int b, std::int64_t at) {
         fp8 code = source<fp8>(m, n, k);
         if ((code & 0x7fU) == 0x7fU) {
@@ -81,8 +85,12 @@ void pack_rows(const Place& place, Format format, std::int64_t first, std::int64
     const HostMatrix& m = place.part->matrix;
     std::byte* panel = place.panels + (place.part->row + first) / kPanel * place.segment->panel_bytes;
     using Index = std::int64_t;
+    if (place.scales != nullptr) pack_scales(place, first, last);
     if (format == Format::Fp8) {
-        pack_codes(place, panel, first, last);
+        pack_fp8(place, panel, first, last);
+    } else if (format == Format::Int8) {
+        for_each(place, format, first, last,
+                 [&](Index n, Index k, int, Index at) { put(panel + at, source<std::int8_t>(m, n, k)); });
     } else if (format == Format::F32) {
         for_each(place, format, first, last,
                  [&](Index n, Index k, int, Index at) { put(panel + at, m.at(n, k)); });
@@ -95,8 +103,8 @@ void pack_rows(const Place& place, Format format, std::int64_t first, std::int64
     }
 }
 
-Format format_of(const PackArgs& args, bool quantised) {
-    if (quantised) return Format::Fp8;
+Format format_of(const PackArgs& args, const PartGrid& grid) {
+    if (grid.quantised) return grid.codes == DType::I8 ? Format::Int8 : Format::Fp8;
     const bool exact_in_bf16 = std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
         return part.matrix.dtype == DType::BF16 && part.matrix.scales == nullptr;
     });
@@ -104,12 +112,20 @@ Format format_of(const PackArgs& args, bool quantised) {
     return rounded || exact_in_bf16 ? Format::Bf16 : Format::F32;
 }
 
-// Lays out segments, grid and memory; values are still unset.
-std::shared_ptr<CpuWeight> prepare(const PackArgs& args, const PartGrid& grid) {
+std::size_t value_bytes(const CpuWeight& weight) {
+    return static_cast<std::size_t>(weight.panels * weight.pairs * pair_bytes(weight.format));
+}
+
+std::size_t scale_count(const CpuWeight& weight) {
+    return static_cast<std::size_t>(weight.blocks * weight.panels * kPanel);
+}
+
+// Lays out segments, grid and the sizes of its memory, of which it claims none yet.
+std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
     auto weight = std::make_shared<CpuWeight>();
-    weight->products = args.products == Products::Fp8 && !grid.quantised ? Products::Bf16 : args.products;
+    weight->products = grid.products;
     weight->power_of_two_scales = args.power_of_two_scales;
-    weight->format = format_of(args, grid.quantised);
+    weight->format = format_of(args, grid);
     weight->rows = grid.rows;
     weight->segments = grid.segments;
     weight->panels = (grid.rows + kPanel - 1) / kPanel;
@@ -137,17 +153,19 @@ std::shared_ptr<CpuWeight> prepare(const PackArgs& args, const PartGrid& grid) {
         weight->blocks += segment.blocks;
         weight->pairs += segment.block_pair[segment.blocks];
     }
-    const std::int64_t bytes = weight->panels * weight->pairs * pair_bytes(weight->format);
-    weight->values = allocate_bytes(static_cast<std::size_t>(bytes));
-    const std::int64_t padded = weight->panels * kPanel;
-    if (grid.quantised) weight->scales.assign(static_cast<std::size_t>(weight->blocks * padded), 0.0F);
-    weight->bytes = static_cast<std::size_t>(bytes) + weight->scales.size() * sizeof(float);
-    for (Segment& segment : weight->segment) {
-        segment.panels =
-            weight->values.get() + weight->panels * segment.first_pair * pair_bytes(weight->format);
-        if (grid.quantised) segment.scales = weight->scales.data() + segment.first_block * padded;
-    }
+    weight->bytes = value_bytes(*weight);
+    if (grid.quantised) weight->bytes += scale_count(*weight) * sizeof(float);
     return weight;
+}
+
+// Values are still unset.
+void claim(CpuWeight& weight, bool quantised) {
+    weight.values = allocate_bytes(value_bytes(weight));
+    if (quantised) weight.scales.assign(scale_count(weight), 0.0F);
+    for (Segment& segment : weight.segment) {
+        segment.panels = weight.values.get() + weight.panels * segment.first_pair * pair_bytes(weight.format);
+        if (quantised) segment.scales = weight.scales.data() + segment.first_block * weight.panels * kPanel;
+    }
 }
 
 }  // namespace
@@ -155,7 +173,13 @@ std::shared_ptr<CpuWeight> prepare(const PackArgs& args, const PartGrid& grid) {
 bool fits_pack(const PackArgs& /*args*/, const Machine& /*machine*/) { return true; }
 
 void run_pack(const PackArgs& args, const Execution& execution) {
-    const std::shared_ptr<CpuWeight> weight = prepare(args, grid_of(args));
+    const PartGrid grid = grid_of(args);
+    const std::shared_ptr<CpuWeight> weight = lay_out(args, grid);
+    if (args.counted != nullptr) {
+        *args.counted = weight->bytes;
+        return;
+    }
+    claim(*weight, grid.quantised);
     const std::int64_t padded = weight->panels * kPanel;
     const std::int64_t tasks = weight->panels * weight->segments;
     over_tasks(tasks, execution.threads, [&](std::int64_t task) {

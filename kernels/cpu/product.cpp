@@ -36,8 +36,7 @@ struct Plan {
     std::vector<JobPlan> jobs;
     std::vector<Tile> tiles;
     std::int64_t rows = 0;
-    std::int64_t widest_row = 0;    // columns
-    std::int64_t widest_block = 0;  // pairs
+    std::int64_t widest_row = 0;  // columns
     Scratch x;
 };
 
@@ -56,7 +55,7 @@ std::int64_t scale_bytes(const JobPlan& job) {
 
 void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
     plan.jobs.clear();
-    plan.rows = plan.widest_row = plan.widest_block = 0;
+    plan.rows = plan.widest_row = 0;
     std::int64_t bytes = 0;
     for (const ProductJob& job : args.jobs) {
         if (job.rows == 0) continue;
@@ -69,12 +68,6 @@ void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
         plan.rows += job.rows;
         plan.widest_row = std::max(plan.widest_row, entry.weight->cols);
         bytes += x_bytes(entry) + scale_bytes(entry);
-        if (entry.weight->format == Format::Fp8) {
-            for (const Segment& s : entry.weight->segment) {
-                for (int b = 0; b < s.blocks; ++b)
-                    plan.widest_block = std::max(plan.widest_block, s.block_pair[b + 1] - s.block_pair[b]);
-            }
-        }
         plan.jobs.push_back(entry);
     }
     std::byte* memory = plan.x.at_least(static_cast<std::size_t>(bytes));
@@ -162,13 +155,12 @@ void run(const ProductArgs& args, const Execution& execution, const Level& level
     plan_jobs(plan, args, level);
     plan_tiles(plan, execution.threads);
     const auto tiles = static_cast<std::int64_t>(plan.tiles.size());
-    const auto scratch_bytes = static_cast<std::size_t>(tile_scratch(plan.widest_block));
     over_rows(plan.rows, plan.widest_row, execution.threads, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t row = begin; row < end; ++row) convert(plan, row);
     });
     over_tasks(tiles, execution.threads, [&](std::int64_t i) {
         thread_local Scratch own;
-        multiply(plan, plan.tiles[static_cast<std::size_t>(i)], own.at_least(scratch_bytes));
+        multiply(plan, plan.tiles[static_cast<std::size_t>(i)], own.at_least(kTileScratch));
     });
 }
 

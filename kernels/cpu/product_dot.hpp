@@ -13,7 +13,7 @@
 
 namespace sluice::kernels::cpu {
 
-// Two float32 multiply-adds a pair. Decode gives the two formats that need bits taken apart.
+// Two float32 multiply-adds a pair. Decode gives the formats that need bits taken apart.
 template <class Isa, class Decode, int accumulators, int bulk_panels>
 struct FloatDot : Isa {
     using typename Isa::F32;
@@ -33,8 +33,10 @@ struct FloatDot : Isa {
             pair = {Isa::load(values), Isa::load(values + kPanel)};
         } else if constexpr (format == Format::Bf16) {
             Decode::pair_bf16(p, pair.even, pair.odd);
-        } else {
+        } else if constexpr (format == Format::Fp8) {
             Decode::pair_fp8(p, pair.even, pair.odd);
+        } else {
+            Decode::pair_int8(p, pair.even, pair.odd);
         }
         return pair;
     }
@@ -79,6 +81,15 @@ struct GenericDecode {
             odd.part[i] = decode(codes >> 8);
         }
     }
+    SLUICE_SIMD void pair_int8(const std::byte* p, Generic::F32& even, Generic::F32& odd) {
+        for (int i = 0; i < 4; ++i) {
+            std::uint16_t two[4];
+            __builtin_memcpy(two, p + 8 * i, 8);
+            const Ints codes = {two[0], two[1], two[2], two[3]};
+            even.part[i] = __builtin_convertvector((codes << 24) >> 24, Floats);
+            odd.part[i] = __builtin_convertvector((codes << 16) >> 24, Floats);
+        }
+    }
     SLUICE_SIMD Floats decode(Ints codes) {
         const Ints bits = (codes & 0x7f) << 20 | (codes & 0x80) << 24;
         return reinterpret_cast<Floats>(bits) * 0x1p120F;
@@ -101,6 +112,16 @@ struct Avx2Decode {
         const __m256i codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
         even = widen(halves(_mm256_slli_epi16(codes, 8)));
         odd = widen(halves(codes));
+    }
+    SLUICE_SIMD void pair_int8(const std::byte* p, Avx2::F32& even, Avx2::F32& odd) {
+        const auto* codes = reinterpret_cast<const __m128i*>(p);
+        const __m256i lo = _mm256_cvtepi16_epi32(_mm_loadu_si128(codes));
+        const __m256i hi = _mm256_cvtepi16_epi32(_mm_loadu_si128(codes + 1));
+        even = {low_byte(lo), low_byte(hi)};
+        odd = {_mm256_cvtepi32_ps(_mm256_srai_epi32(lo, 8)), _mm256_cvtepi32_ps(_mm256_srai_epi32(hi, 8))};
+    }
+    SLUICE_SIMD __m256 low_byte(__m256i two) {
+        return _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(two, 24), 24));
     }
     SLUICE_SIMD __m256i halves(__m256i high) {  // codes in high bytes -> float16 of value * 2^-8
         const __m256i sign = _mm256_and_si256(high, _mm256_set1_epi16(static_cast<short>(0x8000)));
@@ -128,6 +149,11 @@ struct Avx512Decode {
         even = _mm512_mul_ps(_mm512_cvtph_ps(Avx2Decode::halves(_mm256_slli_epi16(codes, 8))), scale);
         odd = _mm512_mul_ps(_mm512_cvtph_ps(Avx2Decode::halves(codes)), scale);
     }
+    SLUICE_SIMD void pair_int8(const std::byte* p, __m512& even, __m512& odd) {
+        const __m512i two = _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+        even = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(two, 24), 24));
+        odd = _mm512_cvtepi32_ps(_mm512_srai_epi32(two, 8));
+    }
 };
 using Avx512Dot = FloatDot<Avx512, Avx512Decode, 24, 2>;
 #endif
@@ -146,8 +172,10 @@ struct Avx512Bf16Dot : Avx512Bf16 {
     SLUICE_SIMD Pair load_pair(const std::byte* p) {
         if constexpr (format == Format::Bf16)
             return _mm512_loadu_si512(p);
-        else
+        else if constexpr (format == Format::Fp8)
             return decode(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+        else
+            return pair_int8(p);
     }
     SLUICE_SIMD Pair load_x(const X* x) {
         int two;
@@ -160,6 +188,12 @@ struct Avx512Bf16Dot : Avx512Bf16 {
 
 private:
     SLUICE_SIMD __m512bh bits(__m512i v) { return reinterpret_cast<__m512bh>(v); }
+    // A whole number up to 128 in size has its float32's low half zero: the upper half is the bfloat16.
+    SLUICE_SIMD __m512i pair_int8(const std::byte* p) {
+        __m512 even, odd;
+        Avx512Decode::pair_int8(p, even, odd);
+        return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd));
+    }
     // A normal code's bits shifted by 4 are the bfloat16 but for the bias (127 - 7 = 120, at bit 7); for the
     // eight subnormal magnitudes a table holds what must be added instead.
     SLUICE_SIMD __m512i decode(__m256i codes) {

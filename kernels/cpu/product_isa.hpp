@@ -35,7 +35,7 @@ struct TileTask {
     std::int64_t rows = 0;
     float* out = nullptr;  // row 0, column 0 of the segment's output
     std::int64_t out_stride = 0;
-    void* scratch = nullptr;  // tile_scratch() bytes
+    void* scratch = nullptr;  // kTileScratch bytes
 };
 
 struct ProductIsa {
@@ -46,11 +46,16 @@ struct ProductIsa {
 
 inline constexpr std::int64_t kTilePanels = 8;  // at most in a tile task
 inline constexpr std::int64_t kTileRows = 128;
+inline constexpr std::int64_t kChunkPairs = 128;  // of k, multiplied by many rows: four panels fill 32 KiB
+inline constexpr std::int64_t kChunkPanels = 4;   // at most, by many rows
 
-// Sums of kTileRows x kTilePanels, then the widest block of four panels decoded to bfloat16 or float32.
-constexpr std::int64_t tile_scratch(std::int64_t widest_block_pairs) {
-    return kTileRows * kTilePanels * kPanel * 4 + 4 * widest_block_pairs * pair_bytes(Format::F32);
-}
+// A tile's scratch, in floats: totals [kTileRows][kTilePanels * 16]; from kBlockSumsAt on, the sums of a
+// block of many chunks, [kTileRows][kChunkPanels * 16]; from kDecodedAt on, a chunk decoded to bfloat16 or
+// float32.
+inline constexpr std::int64_t kBlockSumsAt = kTileRows * kTilePanels * kPanel;
+inline constexpr std::int64_t kDecodedAt = kBlockSumsAt + kTileRows * kChunkPanels * kPanel;
+inline constexpr std::int64_t kTileScratch =
+    kDecodedAt * 4 + kChunkPanels * kChunkPairs * pair_bytes(Format::F32);
 
 extern const ProductIsa kProductGeneric;
 #if defined(__x86_64__)

@@ -2,7 +2,7 @@
 //
 // Accumulation: every output has one float32 sum over k in pair order, from +0. Where the weight is
 // quantised, it is one a k block, and total = total + (sum * x scale) * weight scale in block order. How rows
-// and panels are tiled, and where a sum rests in memory between two chunks of k, changes no bit.
+// and panels are tiled, and where a sum rests in memory between two chunks of a block, changes no bit.
 #pragma once
 
 #include "kernels/cpu/product_dot.hpp"
@@ -12,7 +12,6 @@
 namespace sluice::kernels::cpu {
 
 inline constexpr float kLargestCode = 448;
-inline constexpr std::int64_t kChunkPairs = 128;  // a chunk of four panels then fills 32 KiB
 
 // --- activations ---
 
@@ -62,7 +61,7 @@ void convert_row(const RowTask& task) {
     }
 }
 
-// --- one block of k, a register tile ---
+// --- a block of k or a chunk of one, a register tile ---
 
 struct BlockTask {
     const std::byte* w = nullptr;
@@ -70,10 +69,13 @@ struct BlockTask {
     const void* x = nullptr;
     std::int64_t x_stride = 0;
     std::int64_t pairs = 0;
-    float* sums = nullptr;  // [rows][sums_stride]
+    float* sums = nullptr;  // [rows][sums_stride]: where the block's sum rests between two chunks
     std::int64_t sums_stride = 0;
-    bool first = false;               // sums hold nothing yet
+    bool begins = false;  // the block: its sum is zero so far
+    // Where a quantised block ends: its sum, scaled, is added to totals (first: they hold nothing yet).
     const float* w_scales = nullptr;  // of the tile's columns, or null
+    float* totals = nullptr;          // [rows][sums_stride]
+    bool first = false;
     const float* x_scales = nullptr;  // of the tile's rows, x_scale_stride apart, or null
     std::int64_t x_scale_stride = 0;
     // What the source holds next, for the first ahead_panels panels (panel_bytes of the segment apart): with
@@ -115,15 +117,12 @@ SLUICE_SIMD void add_pair(Sums<Dot, rows, panels>& sum, const BlockTask& t, cons
 
 template <class Dot, Format format, int rows, int panels>
 void multiply_block(const BlockTask& t) {
-    using F32 = typename Dot::F32;
-    const bool scaled = t.w_scales != nullptr;
     Sums<Dot, rows, panels> sum;
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
-        const float* total = t.sums + r * t.sums_stride;
+        const float* rest = t.sums + r * t.sums_stride;
 #pragma GCC unroll 8
-        for (int p = 0; p < panels; ++p)
-            sum[r][p] = t.first || scaled ? Dot::zero() : Dot::load(total + p * kPanel);
+        for (int p = 0; p < panels; ++p) sum[r][p] = t.begins ? Dot::zero() : Dot::load(rest + p * kPanel);
     }
     const std::byte* w = t.w;
     const auto* x = static_cast<const typename Dot::X*>(t.x);
@@ -134,16 +133,16 @@ void multiply_block(const BlockTask& t) {
     }
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
-        float* total = t.sums + r * t.sums_stride;
+        float* to = (t.w_scales == nullptr ? t.sums : t.totals) + r * t.sums_stride;
 #pragma GCC unroll 8
         for (int p = 0; p < panels; ++p) {
-            F32 v = sum[r][p];
-            if (scaled) {
+            auto v = sum[r][p];
+            if (t.w_scales != nullptr) {
                 if (t.x_scales != nullptr) v = Dot::mul(v, Dot::set(t.x_scales[r * t.x_scale_stride]));
                 v = Dot::mul(v, Dot::load(t.w_scales + p * kPanel));
-                v = Dot::add(t.first ? Dot::zero() : Dot::load(total + p * kPanel), v);
+                v = Dot::add(t.first ? Dot::zero() : Dot::load(to + p * kPanel), v);
             }
-            Dot::store(total + p * kPanel, v);
+            Dot::store(to + p * kPanel, v);
         }
     }
 }
@@ -175,6 +174,7 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, BlockTask block) {
         BlockTask part = block;
         part.x = x + row * t.x_stride;
         part.sums += row * block.sums_stride;
+        part.totals += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
         // While rows are multiplied, the next weights come: the first tiles fetch a panel each.
         const bool fetches = tiles > 1 && i < block.ahead_panels;
@@ -186,7 +186,7 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, BlockTask block) {
 }
 
 template <class Dot, Format format, int panels>
-SLUICE_SIMD void decode_block(const BlockTask& block, std::byte* out) {
+SLUICE_SIMD void decode_chunk(const BlockTask& block, std::byte* out) {
     constexpr std::int64_t kTo = pair_bytes(Dot::kDecoded);
     for (int p = 0; p < panels; ++p) {
         const std::byte* w = block.w + p * block.panel_bytes;
@@ -197,7 +197,7 @@ SLUICE_SIMD void decode_block(const BlockTask& block, std::byte* out) {
 
 // Tells what follows pairs [i, i + block.pairs) of panels [panel, panel + panels): the same panels' next
 // pairs, else the next panels' first. As many pairs are prefetched as are multiplied, never past a panel's
-// end: an e4m3 line is then asked for by two pairs, and of float32 panels (two lines a pair) every other
+// end: a line of codes is then asked for by two pairs, and of float32 panels (two lines a pair) every other
 // line.
 template <Format format>
 SLUICE_SIMD void look_ahead(const TileTask& t, std::int64_t panel, int panels, std::int64_t i,
@@ -213,15 +213,18 @@ SLUICE_SIMD void look_ahead(const TileTask& t, std::int64_t panel, int panels, s
     block.ahead_step = pair_bytes(format);
 }
 
-// Panels [panel, panel + panels) into sums [rows][panels * 16].
+// Panels [panel, panel + panels) into totals [rows][panels * 16], which begin the scratch.
 template <class Dot, Format format, int panels>
-void multiply_panels(const TileTask& t, std::int64_t panel, float* sums) {
+void multiply_panels(const TileTask& t, std::int64_t panel) {
+    constexpr bool kCoded = format == Format::Fp8 || format == Format::Int8;
+    static_assert(Dot::kBulkPanels <= kChunkPanels);
     const Segment& s = *t.segment;
     const bool one_sweep = t.rows <= most_rows<Dot>(panels);
-    auto* decoded = reinterpret_cast<std::byte*>(sums + kTileRows * kTilePanels * kPanel);
+    auto* totals = static_cast<float*>(t.scratch);
+    auto* decoded = reinterpret_cast<std::byte*>(totals + kDecodedAt);
     for (int b = 0; b < s.blocks; ++b) {
         const std::int64_t begin = s.block_pair[b], end = s.block_pair[b + 1];
-        const std::int64_t step = one_sweep || format == Format::Fp8 ? end - begin : kChunkPairs;
+        const std::int64_t step = one_sweep ? end - begin : kChunkPairs;
         for (std::int64_t i = begin; i < end; i += step) {
             BlockTask block{};  // no call of a constructor that every set would share
             block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
@@ -229,16 +232,18 @@ void multiply_panels(const TileTask& t, std::int64_t panel, float* sums) {
             block.x = static_cast<const typename Dot::X*>(t.x) + 2 * i;
             block.x_stride = t.x_stride;
             block.pairs = end - i < step ? end - i : step;
-            block.sums = sums;
+            block.sums = kCoded ? totals + kBlockSumsAt : totals;
             block.sums_stride = panels * kPanel;
-            block.first = i == 0;
+            block.begins = i == begin;
+            block.totals = totals;
+            block.first = b == 0;
             look_ahead<format>(t, panel, panels, i, block);
-            if (s.scales != nullptr) block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
-            if (t.x_scales != nullptr) block.x_scales = t.x_scales + b;
-            block.x_scale_stride = t.x_scale_stride;
-            if constexpr (format == Format::Fp8) {
+            if constexpr (kCoded) {
+                if (i + block.pairs == end) block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
+                if (t.x_scales != nullptr) block.x_scales = t.x_scales + b;
+                block.x_scale_stride = t.x_scale_stride;
                 if (!one_sweep) {
-                    decode_block<Dot, format, panels>(block, decoded);
+                    decode_chunk<Dot, format, panels>(block, decoded);
                     block.w = decoded;
                     block.panel_bytes = block.pairs * pair_bytes(Dot::kDecoded);
                     sweep_rows<Dot, Dot::kDecoded, panels>(t, block);
@@ -251,12 +256,12 @@ void multiply_panels(const TileTask& t, std::int64_t panel, float* sums) {
 }
 
 template <class Dot>
-SLUICE_SIMD void write_out(const TileTask& t, std::int64_t panel, int panels, const float* sums) {
+SLUICE_SIMD void write_out(const TileTask& t, std::int64_t panel, int panels, const float* totals) {
     for (std::int64_t r = 0; r < t.rows; ++r) {
         for (int p = 0; p < panels; ++p) {
             const std::int64_t column = (panel + p) * kPanel;
             const std::int64_t valid = t.columns - column < kPanel ? t.columns - column : kPanel;
-            Dot::store_some(t.out + r * t.out_stride + column, Dot::load(sums + (r * panels + p) * kPanel),
+            Dot::store_some(t.out + r * t.out_stride + column, Dot::load(totals + (r * panels + p) * kPanel),
                             static_cast<int>(valid));
         }
     }
@@ -265,13 +270,12 @@ SLUICE_SIMD void write_out(const TileTask& t, std::int64_t panel, int panels, co
 // As many panels at once as the registers hold all these rows for, else the width for many rows.
 template <class Dot, Format format, int panels>
 void multiply_format(const TileTask& t, std::int64_t panel) {
-    auto* sums = static_cast<float*>(t.scratch);
     constexpr int kRows = most_rows<Dot>(panels);
     if constexpr (kRows > 0) {
         const bool fits = panels <= Dot::kBulkPanels || t.rows <= kRows;
         for (; fits && t.first_panel + t.panels - panel >= panels; panel += panels) {
-            multiply_panels<Dot, format, panels>(t, panel, sums);
-            write_out<Dot>(t, panel, panels, sums);
+            multiply_panels<Dot, format, panels>(t, panel);
+            write_out<Dot>(t, panel, panels, static_cast<const float*>(t.scratch));
         }
     }
     if constexpr (panels > 1) multiply_format<Dot, format, panels / 2>(t, panel);
@@ -281,6 +285,7 @@ template <class Dot>
 void multiply_tile(const TileTask& t) {
     if (t.format == Format::Bf16) return multiply_format<Dot, Format::Bf16, kTilePanels>(t, t.first_panel);
     if (t.format == Format::Fp8) return multiply_format<Dot, Format::Fp8, kTilePanels>(t, t.first_panel);
+    if (t.format == Format::Int8) return multiply_format<Dot, Format::Int8, kTilePanels>(t, t.first_panel);
     if constexpr (Dot::kDecoded == Format::F32)
         multiply_format<Dot, Format::F32, kTilePanels>(t, t.first_panel);
 }

@@ -14,6 +14,7 @@ struct Avx512;
 void run_embed(const EmbedArgs& args, const Execution& execution);
 void run_rope(const RopeArgs& args, const Execution& execution);
 void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
+void run_add_bias(const BiasArgs& args, const Execution& execution);
 void run_route(const RouteArgs& args, const Execution& execution);
 void run_group(const GroupArgs& args, const Execution& execution);
 

@@ -32,6 +32,10 @@ public:
         VocabSummary& summary = args_.summaries[at] = {};
         bool finite = loops_.maxima(raw_, count_, maxima_.data());
         summary.plain_max = summary.max = greatest();
+        if (row.target >= first_id_ && row.target < first_id_ + count_)
+            summary.target_logit = raw_[row.target - first_id_];
+        if (args_.max_top > 0)
+            list_best(row.top, args_.max_top, args_.top + at * static_cast<std::size_t>(args_.max_top));
         const bool penalised = row.repetition_penalty != 1 && penalise(row);
         if (penalised) {
             finite = loops_.maxima(logits_, count_, maxima_.data()) && finite;
@@ -48,7 +52,8 @@ public:
             const int global = args_.first_slice + static_cast<int>(slice);
             draw(uniform(row.draw_key, 1 + static_cast<std::uint64_t>(global)), rate, summary);
         }
-        list_best(row.candidates, args_.candidates + at * static_cast<std::size_t>(args_.max_candidates));
+        list_best(row.candidates, args_.max_candidates,
+                  args_.candidates + at * static_cast<std::size_t>(args_.max_candidates));
     }
 
 private:
@@ -107,12 +112,12 @@ private:
         }
     }
 
-    // Collects all that may be among the best and cuts what it holds back to those now and then. `most`
-    // chunks have a logit as good as the most-th greatest of the chunks' maxima, so what is worse is passed
-    // over.
-    void list_best(int wanted, VocabCandidate* out) {
-        const std::int64_t most = std::min<std::int64_t>({wanted, args_.max_candidates, count_});
-        std::fill(out + most, out + args_.max_candidates, VocabCandidate{-1, 0, 0});
+    // The best of logits_, whose chunks' maxima are in maxima_. Collects all that may be among them and cuts
+    // what it holds back to those now and then. `most` chunks have a logit as good as the most-th greatest of
+    // the chunks' maxima, so what is worse is passed over.
+    void list_best(int wanted, int room, VocabCandidate* out) {
+        const std::int64_t most = std::min<std::int64_t>({wanted, room, count_});
+        std::fill(out + most, out + room, VocabCandidate{-1, 0, 0});
         if (most <= 0) return;
         float floor = kLeast;
         const auto chunks = static_cast<std::int64_t>(maxima_.size());

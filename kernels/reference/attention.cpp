@@ -30,6 +30,7 @@ void attend(const AttentionArgs& args, const SequenceRows& sequence, std::int64_
         }
         score *= args.scale;
         if (args.softcap > 0) score = args.softcap * std::tanh(score / args.softcap);
+        if (std::binary_search(sequence.masked.begin(), sequence.masked.end(), p)) score = kMaskedScore;
         weights[static_cast<std::size_t>(p)] = score;
         best = std::max(best, score);
     }

@@ -8,8 +8,14 @@ bool fits_pack(const PackArgs& /*args*/, const Machine& /*machine*/) { return tr
 
 void run_pack(const PackArgs& args, const Execution& /*execution*/) {
     const PartGrid grid = grid_of(args);
+    if (args.counted != nullptr) {
+        *args.counted = 0;
+        for (const std::vector<std::int64_t>& cols : grid.block_col)
+            *args.counted += static_cast<std::size_t>(grid.rows * cols.back()) * sizeof(float);
+        return;
+    }
     auto weight = std::make_shared<ReferenceWeight>();
-    weight->products = args.products == Products::Fp8 && !grid.quantised ? Products::Bf16 : args.products;
+    weight->products = grid.products;
     weight->power_of_two_scales = args.power_of_two_scales;
     weight->rows = grid.rows;
     weight->segments = grid.segments;

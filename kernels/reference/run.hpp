@@ -12,6 +12,7 @@ void run_seam(const SeamArgs& args, const Execution& execution);
 void run_rope(const RopeArgs& args, const Execution& execution);
 void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
 void run_attention(const AttentionArgs& args, const Execution& execution);
+void run_add_bias(const BiasArgs& args, const Execution& execution);
 void run_gate(const GateArgs& args, const Execution& execution);
 void run_route(const RouteArgs& args, const Execution& execution);
 void run_group(const GroupArgs& args, const Execution& execution);

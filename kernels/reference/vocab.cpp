@@ -32,6 +32,7 @@ VocabSummary summarise(const std::vector<VocabCandidate>& tokens, const VocabRow
     for (const VocabCandidate& token : tokens) {
         summary.plain_max = std::max(summary.plain_max, token.raw);
         summary.max = std::max(summary.max, token.logit);
+        if (token.id == row.target) summary.target_logit = token.raw;
         if (!(token.raw < INFINITY && token.logit < INFINITY)) summary.finite = 0;
     }
     if (summary.finite == 0) return summary;
@@ -52,6 +53,21 @@ VocabSummary summarise(const std::vector<VocabCandidate>& tokens, const VocabRow
     return summary;
 }
 
+// The first `wanted` tokens by `logit`, NaN last; the rest of the `room` is marked unused.
+void list_best(std::vector<VocabCandidate> tokens, float VocabCandidate::*logit, int wanted, int room,
+               VocabCandidate* out) {
+    const auto key = [&](const VocabCandidate& token) {
+        return std::isnan(token.*logit) ? -INFINITY : token.*logit;
+    };
+    std::ranges::stable_sort(
+        tokens, [&](const VocabCandidate& a, const VocabCandidate& b) { return key(a) > key(b); });
+    const auto count =
+        std::min({static_cast<std::size_t>(wanted), static_cast<std::size_t>(room), tokens.size()});
+    for (std::size_t i = 0; i < static_cast<std::size_t>(room); ++i)
+        out[i] = i < count ? VocabCandidate{tokens[i].id, tokens[i].*logit, tokens[i].raw}
+                           : VocabCandidate{-1, 0, 0};
+}
+
 }  // namespace
 
 void run_vocab(const VocabArgs& args, const Execution&) {
@@ -59,17 +75,13 @@ void run_vocab(const VocabArgs& args, const Execution&) {
     for (std::size_t r = 0; r < args.rows.size(); ++r) {
         const VocabRow& row = args.rows[r];
         for (std::size_t s = 0; s < slices; ++s) {
-            std::vector<VocabCandidate> tokens = slice_of(args, row, s);
-            args.summaries[r * slices + s] = summarise(tokens, row, args.first_slice + static_cast<int>(s));
-            const auto key = [](float logit) { return std::isnan(logit) ? -INFINITY : logit; };
-            std::ranges::stable_sort(tokens, [&](const VocabCandidate& a, const VocabCandidate& b) {
-                return key(a.logit) > key(b.logit);
-            });
-            const auto room = static_cast<std::size_t>(args.max_candidates);
-            const std::size_t wanted =
-                std::min({static_cast<std::size_t>(row.candidates), room, tokens.size()});
-            VocabCandidate* out = args.candidates + (r * slices + s) * room;
-            for (std::size_t i = 0; i < room; ++i) out[i] = i < wanted ? tokens[i] : VocabCandidate{-1, 0, 0};
+            const std::vector<VocabCandidate> tokens = slice_of(args, row, s);
+            const std::size_t at = r * slices + s;
+            args.summaries[at] = summarise(tokens, row, args.first_slice + static_cast<int>(s));
+            list_best(tokens, &VocabCandidate::logit, row.candidates, args.max_candidates,
+                      args.candidates + at * static_cast<std::size_t>(args.max_candidates));
+            list_best(tokens, &VocabCandidate::raw, row.top, args.max_top,
+                      args.top + at * static_cast<std::size_t>(args.max_top));
         }
     }
 }

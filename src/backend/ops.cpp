@@ -2,6 +2,8 @@
 
 #include "core/error.hpp"
 
+#include <algorithm>
+
 namespace sluice {
 namespace {
 
@@ -38,7 +40,15 @@ Packed Ops::pack(const kernels::PackArgs& args) const {
     return packed;
 }
 
-void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, View out) const {
+std::size_t Ops::packed_bytes(const kernels::PackArgs& args) const {
+    std::size_t bytes = 0;
+    kernels::PackArgs filled = args;
+    filled.counted = &bytes;
+    run(filled);
+    return bytes;
+}
+
+void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, float scale, View out) const {
     const std::int64_t rows = ids.shape[0];
     check(ids, DType::I32, {rows}, "embed ids");
     check(out, DType::F32, {rows, table.shape[1]}, "embed out");
@@ -52,6 +62,7 @@ void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, View out)
     args.first_id = first_id;
     args.local_vocab = table.shape[0];
     args.dim = table.shape[1];
+    args.scale = scale;
     args.out = out.as<float>();
     run(args);
 }
@@ -64,10 +75,12 @@ void Ops::rms_norm(ConstView x, ConstView gain, float eps, View out) const {
                              out.as<float>(), out.row_stride});
 }
 
-void Ops::seam(View x, ConstView delta, ConstView next_gain, float eps, View out) const {
+void Ops::seam(View x, ConstView delta, std::optional<ConstView> post_gain, ConstView next_gain, float eps,
+               View out) const {
     check_matrix(x, "seam x");
     check(delta, DType::F32, x.shape, "seam delta");
     check(out, DType::F32, x.shape, "seam out");
+    if (post_gain) check(*post_gain, DType::F32, {x.shape[1]}, "seam post gain");
     check(next_gain, DType::F32, {x.shape[1]}, "seam gain");
     check_dense(x, "seam x");
     check_dense(delta, "seam delta");
@@ -75,12 +88,19 @@ void Ops::seam(View x, ConstView delta, ConstView next_gain, float eps, View out
     kernels::SeamArgs args;
     args.x = x.as<float>();
     args.delta = delta.as<float>();
+    args.post_gain = post_gain ? post_gain->as<float>() : nullptr;
     args.next_gain = next_gain.as<float>();
     args.rows = x.shape[0];
     args.dim = x.shape[1];
     args.eps = eps;
     args.out = out.as<float>();
     run(args);
+}
+
+void Ops::add_bias(ConstView bias, View x) const {
+    check_matrix(x, "add_bias x");
+    check(bias, DType::F32, {x.shape[1]}, "add_bias bias");
+    run(kernels::BiasArgs{bias.as<float>(), x.as<float>(), x.row_stride, x.shape[0], x.shape[1]});
 }
 
 void Ops::product(ConstView x, const PackedWeight& weight, View out, std::optional<ConstView> gather) const {
@@ -183,6 +203,11 @@ void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequence
     check(out, DType::F32, {q.shape[0], shape.heads * shape.value_dim}, "attention out");
     check_dense(q, "attention q");
     check_dense(out, "attention out");
+    for (const kernels::SequenceRows& sequence : sequences) {
+        const auto& masked = sequence.masked;
+        expect(masked.empty() || (masked.front() >= 0 && std::is_sorted(masked.begin(), masked.end())),
+               "attention: masked positions must ascend from 0 up");
+    }
     const ConstView& pages = cache.pages;
     kernels::AttentionArgs args;
     args.q = q.as<float>();

@@ -49,13 +49,20 @@ public:
     Memory& memory() const { return memory_; }
 
     Packed pack(const kernels::PackArgs& args) const;
+    // What the packed weight would hold, in bytes. Reads no values, which may be null.
+    std::size_t packed_bytes(const kernels::PackArgs& args) const;
 
-    // ids I32 [rows]; table [local_vocab, dim]; out [rows, dim]: zeros for ids outside the table.
-    void embed(ConstView ids, ConstView table, std::int64_t first_id, View out) const;
+    // ids I32 [rows]; table [local_vocab, dim]; out [rows, dim]: scale times the table's rows, zeros for ids
+    // outside it.
+    void embed(ConstView ids, ConstView table, std::int64_t first_id, float scale, View out) const;
     // x, out [rows, dim], any row stride; may be the same.
     void rms_norm(ConstView x, ConstView gain, float eps, View out) const;
-    // x += delta; out = rms_norm(x, next_gain). All [rows, dim], dense.
-    void seam(View x, ConstView delta, ConstView next_gain, float eps, View out) const;
+    // x += post_gain ? rms_norm(delta, post_gain) : delta; out = rms_norm(x, next_gain). All [rows, dim],
+    // dense.
+    void seam(View x, ConstView delta, std::optional<ConstView> post_gain, ConstView next_gain, float eps,
+              View out) const;
+    // x += bias, by rows. bias [width]; x [rows, width], any row stride.
+    void add_bias(ConstView bias, View x) const;
 
     // x [rows, cols] -> out [segments * rows, weight.rows]: segment s in rows [s * rows, (s + 1) * rows).
     // With `gather` (I32), row i is x's row gather[i].

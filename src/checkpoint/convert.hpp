@@ -25,6 +25,7 @@ struct ConvertResult {
     std::string id;
     int slices = 0;
     std::uint64_t tensors = 0, bytes = 0;  // bytes written
+    bool tokenizer = false;                // the source had one
 };
 
 // Bytes of tensors written so far, of all.

@@ -1,11 +1,10 @@
 // Checkpoints in Hugging Face's layout: configuration, safetensors, and for fp8 a scale for each block of a
 // matrix.
+#include "checkpoint/foreign_names.hpp"
 #include "checkpoint/hf_files.hpp"
-#include "checkpoint/hf_names.hpp"
 #include "checkpoint/source.hpp"
 #include "core/json.hpp"
 
-#include <cmath>
 #include <cstring>
 #include <set>
 #include <unordered_map>
@@ -16,8 +15,6 @@ namespace {
 struct Found {
     TensorPlace values, scales;  // no scales: no entry
 };
-
-std::int64_t blocks(std::int64_t length, int block) { return (length + block - 1) / block; }
 
 bool same_shape(const Shape& shape, const std::vector<std::int64_t>& dims) {
     if (static_cast<int>(dims.size()) != shape.rank()) return false;
@@ -32,15 +29,26 @@ public:
         : folder_(folder.string()), config_path_(find_config(folder)) {
         config_json_ = read_file(config_path_, ExitCode::Checkpoint);
         config_ = parse_config(config_json_, config_path_.string());
+        require(
+            config_.quantization.dtype != DType::I8, ExitCode::Checkpoint,
+            "{}: 'quantization_config' says int8, which checkpoints in this layout do not hold; remove it "
+            "if the tensors are bfloat16 or float32",
+            config_path_.string());
         text_files_ = read_text_files(folder);
         files_ = std::make_unique<HuggingFaceFiles>(folder);
+        layout_ = &hugging_face_layout(
+            config_, [&](const std::string& name) { return files_->tensors().contains(name); });
         match();
     }
 
+    SourceKind kind() const override { return SourceKind::HuggingFace; }
     const ModelConfig& config() const override { return config_; }
     const std::string& config_json() const override { return config_json_; }
     const std::map<std::string, std::string>& text_files() const override { return text_files_; }
-    DType dtype(const TensorSpec& spec) const override { return *found(spec).values.entry->type; }
+    SourceForm form(const TensorSpec& spec) const override {
+        const Found& found = this->found(spec);
+        return {*found.values.entry->type, found.scales.entry == nullptr ? Block{} : block()};
+    }
 
     SourceTensor tensor(const TensorSpec& spec) const override {
         const Found& found = this->found(spec);
@@ -48,9 +56,12 @@ public:
         tensor.dtype = *found.values.entry->type;
         tensor.shape = spec.full;
         tensor.where =
-            fmt::format("{}: tensor {}", found.values.file->path().string(), hugging_face_name(spec));
+            fmt::format("{}: tensor {}", found.values.file->path().string(), layout_->name_of(spec));
         found.values.file->will_read(*found.values.entry);
-        tensor.values = found.values.file->data(*found.values.entry);
+        tensor.pieces.push_back({found.values.file->data(*found.values.entry),
+                                 {0, tensor.shape[0]},
+                                 {0, tensor.cols()},
+                                 tensor.cols()});
         if (found.scales.entry != nullptr) read_scales(found.scales, tensor);
         return tensor;
     }
@@ -62,6 +73,8 @@ public:
     }
 
 private:
+    Block block() const { return {config_.quantization.block_rows, config_.quantization.block_cols}; }
+
     const Found& found(const TensorSpec& spec) const {
         const auto place = found_.find(spec.name);
         expect(place != found_.end(), "tensor {} is not of this model's catalog", spec.name);
@@ -73,7 +86,7 @@ private:
         std::vector<std::string> missing;
         std::set<std::string> known;
         for (const TensorSpec& spec : tensor_catalog(config_)) {
-            const std::string name = hugging_face_name(spec);
+            const std::string name = layout_->name_of(spec);
             const auto values = files_->tensors().find(name);
             if (values == files_->tensors().end()) {
                 missing.push_back(name);
@@ -85,14 +98,14 @@ private:
             known.insert(name);
             if (found.values.entry->type == DType::F8E4M3) {
                 found.scales = scales_of(spec, name);
-                known.insert(hugging_face_scale_name(name));
+                known.insert(scale_name(name));
             }
         }
         require(missing.empty(), ExitCode::Checkpoint, "{}: {} tensors are missing that {} asks for: {}",
                 folder_, missing.size(), config_path_.filename().string(), first_few(missing));
         std::vector<std::string> unknown;
         for (const auto& [name, place] : files_->tensors())
-            if (!known.contains(name) && !is_left_alone(name, config_)) unknown.push_back(name);
+            if (!known.contains(name) && !is_left_alone(name, *layout_, config_)) unknown.push_back(name);
         require(unknown.empty(), ExitCode::Checkpoint,
                 "{}: {} tensors are not part of the model that {} describes: {}; a result without them would "
                 "be wrong",
@@ -120,7 +133,7 @@ private:
     }
 
     TensorPlace scales_of(const TensorSpec& spec, const std::string& weight) const {
-        const std::string name = hugging_face_scale_name(weight);
+        const std::string name = scale_name(weight);
         const auto scales = files_->tensors().find(name);
         require(scales != files_->tensors().end(), ExitCode::Checkpoint,
                 "{}: tensor {} is missing: the block scales of {}, without which its fp8 values mean nothing",
@@ -136,15 +149,11 @@ private:
     }
 
     void read_scales(const TensorPlace& place, SourceTensor& tensor) const {
-        tensor.block_rows = config_.quantization.block_rows;
-        tensor.block_cols = config_.quantization.block_cols;
+        tensor.block = block();
         tensor.scales.resize((place.entry->end - place.entry->begin) / sizeof(float));
         std::memcpy(tensor.scales.data(), place.file->data(*place.entry),
                     tensor.scales.size() * sizeof(float));
-        for (const float scale : tensor.scales) {
-            require(std::isfinite(scale) && scale >= 0, ExitCode::Checkpoint,
-                    "{}: a block scale is {}; expected finite, non-negative scales", tensor.where, scale);
-        }
+        check_scales(tensor.scales, tensor.where);
     }
 
     std::string folder_;
@@ -153,6 +162,7 @@ private:
     ModelConfig config_;
     std::map<std::string, std::string> text_files_;
     std::unique_ptr<HuggingFaceFiles> files_;
+    const NameLayout* layout_ = nullptr;
     std::unordered_map<std::string, Found> found_;
 };
 

@@ -115,12 +115,17 @@ fs::path find_config(const fs::path& folder) {
 }
 
 std::map<std::string, std::string> read_text_files(const fs::path& folder) {
-    constexpr std::array kNames{"tokenizer.json",          "tokenizer.model",        "tokenizer_config.json",
-                                "special_tokens_map.json", "generation_config.json", "chat_template.jinja"};
+    constexpr std::array kNames{"tokenizer.json",          kTokenizerModel,          "tokenizer_config.json",
+                                "special_tokens_map.json", "generation_config.json", "added_tokens.json",
+                                "chat_template.jinja"};
     std::map<std::string, std::string> files;
     for (const char* name : kNames)
         if (fs::exists(folder / name)) files.emplace(name, read_file(folder / name, ExitCode::Checkpoint));
     return files;
+}
+
+bool has_tokenizer(const std::map<std::string, std::string>& text_files) {
+    return text_files.contains("tokenizer.json") || text_files.contains(kTokenizerModel);
 }
 
 std::string first_few(const std::vector<std::string>& names) {

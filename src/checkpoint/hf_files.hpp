@@ -37,6 +37,11 @@ std::filesystem::path find_config(const std::filesystem::path& folder);
 // The tokenizer and generation files that the folder has, by name.
 std::map<std::string, std::string> read_text_files(const std::filesystem::path& folder);
 
+inline constexpr const char* kTokenizerModel = "tokenizer.model";
+
+// Whether text can be encoded with such files: by tokenizer.json or tokenizer.model.
+bool has_tokenizer(const std::map<std::string, std::string>& text_files);
+
 // "a, b, c and 7 more"
 std::string first_few(const std::vector<std::string>& names);
 

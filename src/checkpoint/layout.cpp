@@ -22,7 +22,7 @@ std::string text_dataset_name(std::string_view file) { return fmt::format("/file
 
 std::string scale_dataset_name(std::string_view tensor) { return fmt::format("{}.scale", tensor); }
 
-SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, int block_rows, int block_cols) {
+SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, Block block) {
     SlicePart part;
     const bool common = tensor.cut.along == Along::Common;
     part.shape = common ? tensor.full : slice_shape(tensor, slice, slices);
@@ -34,10 +34,10 @@ SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, int block_
            tensor.cut.axis, tensor.full.text());
     part.rows = by_rows ? held : Range{0, tensor.full[0]};
     part.cols = by_rows ? Range{0, cols} : held;
-    part.scale_rows = touched_blocks(part.rows, block_rows);
-    part.scale_cols = touched_blocks(part.cols, block_cols);
-    if (block_rows > 0) part.row_offset = static_cast<int>(part.rows.begin % block_rows);
-    if (block_cols > 0) part.col_offset = static_cast<int>(part.cols.begin % block_cols);
+    part.scale_rows = touched_blocks(part.rows, block.rows);
+    part.scale_cols = touched_blocks(part.cols, block.cols);
+    if (block.rows > 0) part.row_offset = static_cast<int>(part.rows.begin % block.rows);
+    if (block.cols > 0) part.col_offset = static_cast<int>(part.cols.begin % block.cols);
     return part;
 }
 

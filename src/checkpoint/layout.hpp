@@ -37,8 +37,8 @@ struct SlicePart {
     bool empty() const { return rows.size() == 0 || cols.size() == 0; }
 };
 
-// `slice` may be kCommonIndex for a tensor that is not divided. Blocks of 0 x 0: no scales.
-SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, int block_rows, int block_cols);
+// `slice` may be kCommonIndex for a tensor that is not divided. No block: no scales.
+SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, Block block);
 
 // The slices that hold something of a tensor: kCommonIndex alone, its expert's alone, or all.
 std::vector<int> slices_of(const TensorSpec& tensor, int slices);

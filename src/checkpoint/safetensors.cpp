@@ -14,8 +14,6 @@ namespace sluice {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr const char* kMetadata = "__metadata__";
-constexpr std::uint64_t kLongestHeader = 100'000'000;  // the format's own limit
 
 struct FormatType {
     std::string_view name;
@@ -49,7 +47,7 @@ public:
     bool key(std::string& name) override {
         require(depth_ != 1 || names_.insert(name).second, ExitCode::Checkpoint,
                 "{}: tensor {} stands twice in the header", where_, name);
-        if (depth_ == 1) in_metadata_ = name == kMetadata;
+        if (depth_ == 1) in_metadata_ = name == kSafetensorsMetadata;
         return true;
     }
     bool start_object(std::size_t) override { return allow(depth_ == 1) && ++depth_ > 0; }
@@ -69,7 +67,7 @@ public:
 private:
     bool allow(bool as_metadata) const {
         require(as_metadata || !in_metadata_, ExitCode::Checkpoint,
-                "{}: '{}' in the header is no object of strings", where_, kMetadata);
+                "{}: '{}' in the header is no object of strings", where_, kSafetensorsMetadata);
         return true;
     }
 
@@ -147,6 +145,12 @@ SafetensorsEntry parse_entry(const Json& json, std::size_t data_bytes, const std
 
 }  // namespace
 
+std::string_view safetensors_name(DType type) {
+    const auto* const found = std::ranges::find(kTypes, std::optional(type), &FormatType::type);
+    expect(found != kTypes.end(), "no safetensors type for {}", name_of(type));
+    return found->name;
+}
+
 std::string SafetensorsEntry::shape_text() const { return fmt::format("[{}]", fmt::join(dims, ", ")); }
 
 SafetensorsFile::SafetensorsFile(std::filesystem::path path) : file_(std::move(path)) { read_header(); }
@@ -158,9 +162,9 @@ void SafetensorsFile::read_header() {
             "{}: {} bytes, too short for a safetensors file: it may be cut short", where, bytes.size());
     std::uint64_t length = 0;
     std::memcpy(&length, bytes.data(), kLengthBytes);
-    require(length <= kLongestHeader, ExitCode::Checkpoint,
+    require(length <= kLongestSafetensorsHeader, ExitCode::Checkpoint,
             "{}: a header of {} bytes, beyond the format's limit of {}: not a safetensors file?", where,
-            length, kLongestHeader);
+            length, kLongestSafetensorsHeader);
     require(length <= bytes.size() - kLengthBytes, ExitCode::Checkpoint,
             "{}: a header of {} bytes, but the file has only {}: it is cut short or not a safetensors file",
             where, length, bytes.size());
@@ -168,7 +172,7 @@ void SafetensorsFile::read_header() {
     const std::size_t data_begin = kLengthBytes + length;
     const Json header = parse_header(text, where);
     for (const auto& [name, json] : header.items()) {
-        if (name == kMetadata) continue;
+        if (name == kSafetensorsMetadata) continue;
         SafetensorsEntry entry =
             parse_entry(json, bytes.size() - data_begin, fmt::format("{}: tensor {}", where, name));
         entry.begin += data_begin;

@@ -8,9 +8,16 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace sluice {
+
+inline constexpr std::string_view kSafetensorsMetadata = "__metadata__";
+inline constexpr std::uint64_t kLongestSafetensorsHeader = 100'000'000;  // the format's own limit
+
+// "F8_E4M3"
+std::string_view safetensors_name(DType type);
 
 struct SafetensorsEntry {
     std::string dtype;          // as the file spells it, "F8_E4M3"

@@ -103,7 +103,7 @@ private:
     Located locate(const TensorSpec& spec, int slice) {
         const bool common = spec.cut.along == Along::Common;
         expect(common || (slice >= 0 && slice < slices_), "slice {} of {}", slice, slices_);
-        const SlicePart part = slice_part(spec, common ? kCommonIndex : slice, slices_, 0, 0);
+        const SlicePart part = slice_part(spec, common ? kCommonIndex : slice, slices_, {});
         Located found;
         found.part.shape = part.shape;
         if (part.empty()) return found;
@@ -115,11 +115,11 @@ private:
         found.part.dtype = *found.values.dtype;
         found.part.bytes = found.values.bytes;
         found.part.checksum = found.values.checksum;
-        const bool quantised = found.part.dtype == DType::F8E4M3;
+        const bool quantised = found.part.dtype == DType::F8E4M3 || found.part.dtype == DType::I8;
         const bool plain = found.part.dtype == DType::BF16 || found.part.dtype == DType::F32;
         require(plain || (quantised && spec.quantizable), ExitCode::Checkpoint,
                 "{}: type {}; expected bfloat16 or float32{}", where, name_of(found.part.dtype),
-                spec.quantizable ? " or float8_e4m3fn" : "");
+                spec.quantizable ? ", float8_e4m3fn or int8" : "");
         if (quantised) locate_scales(spec, slice, found);
         return found;
     }
@@ -133,7 +133,7 @@ private:
         part.block_cols = number(found.scales, "block_cols", where);
         require(part.block_rows > 0 && part.block_cols > 0, ExitCode::Checkpoint, "{}: blocks of {} x {}",
                 where, part.block_rows, part.block_cols);
-        const SlicePart expected = slice_part(spec, slice, slices_, part.block_rows, part.block_cols);
+        const SlicePart expected = slice_part(spec, slice, slices_, {part.block_rows, part.block_cols});
         part.row_offset = number(found.scales, "row_offset", where);
         part.col_offset = number(found.scales, "col_offset", where);
         part.scale_rows = expected.scale_rows.size();

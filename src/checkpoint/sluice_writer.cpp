@@ -32,8 +32,7 @@ std::uint64_t tensor_bytes(const SluicePlan& plan) {
     std::uint64_t bytes = 0;
     for (const PlannedTensor& tensor : plan.tensors) {
         for (const int slice : slices_of(tensor.spec, plan.slices)) {
-            bytes += part_bytes(
-                tensor, slice_part(tensor.spec, slice, plan.slices, tensor.block_rows, tensor.block_cols));
+            bytes += part_bytes(tensor, slice_part(tensor.spec, slice, plan.slices, tensor.block));
         }
     }
     return bytes;
@@ -44,7 +43,7 @@ public:
     Impl(const std::filesystem::path& target, SluicePlan plan) : folder_(target), plan_(std::move(plan)) {
         std::uint64_t datasets = 0;
         for (const PlannedTensor& tensor : plan_.tensors)
-            datasets += slices_of(tensor.spec, plan_.slices).size() * (tensor.block_rows > 0 ? 2 : 1);
+            datasets += slices_of(tensor.spec, plan_.slices).size() * (tensor.block.rows > 0 ? 2 : 1);
         folder_.require_space(tensor_bytes(plan_) + datasets * kOverheadOfDataset);
         text_ = plan_.text_files;
         text_[std::string(kConfigName)] = plan_.config_json;
@@ -62,11 +61,10 @@ public:
     }
 
     void write(const PlannedTensor& tensor, int slice, const FillRows& fill, std::span<const float> scales) {
-        const SlicePart part =
-            slice_part(tensor.spec, slice, plan_.slices, tensor.block_rows, tensor.block_cols);
+        const SlicePart part = slice_part(tensor.spec, slice, plan_.slices, tensor.block);
         const auto lock = h5::hdf5_lock();
         write_rows(slice, tensor.spec.name, tensor.dtype, part.shape, fill);
-        if (tensor.block_rows == 0) return;
+        if (tensor.block.rows == 0) return;
         const Shape shape = scale_shape(part);
         expect(std::cmp_equal(scales.size(), shape.elements()), "{}: {} scales for {}", tensor.spec.name,
                scales.size(), shape.text());
@@ -118,14 +116,13 @@ private:
     }
 
     void lay_out(hid_t file, int slice, const PlannedTensor& tensor) {
-        const SlicePart part =
-            slice_part(tensor.spec, slice, plan_.slices, tensor.block_rows, tensor.block_cols);
+        const SlicePart part = slice_part(tensor.spec, slice, plan_.slices, tensor.block);
         add(file, slice, tensor.spec.name, tensor.dtype, part.shape);
-        if (tensor.block_rows == 0) return;
+        if (tensor.block.rows == 0) return;
         const h5::Handle scale =
             add(file, slice, scale_dataset_name(tensor.spec.name), DType::F32, scale_shape(part));
-        h5::set_attribute(scale.get(), "block_rows", tensor.block_rows);
-        h5::set_attribute(scale.get(), "block_cols", tensor.block_cols);
+        h5::set_attribute(scale.get(), "block_rows", tensor.block.rows);
+        h5::set_attribute(scale.get(), "block_cols", tensor.block.cols);
         h5::set_attribute(scale.get(), "row_offset", part.row_offset);
         h5::set_attribute(scale.get(), "col_offset", part.col_offset);
     }

@@ -19,7 +19,7 @@ namespace sluice {
 struct PlannedTensor {
     TensorSpec spec;
     DType dtype = DType::BF16;
-    int block_rows = 0, block_cols = 0;  // 0: no scales
+    Block block;  // none: no scales
 };
 
 // What a checkpoint will hold, known before its first byte is written.

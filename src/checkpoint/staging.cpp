@@ -1,5 +1,6 @@
 #include "checkpoint/staging.hpp"
 
+#include "checkpoint/source.hpp"
 #include "core/error.hpp"
 #include "core/log.hpp"
 #include "core/units.hpp"
@@ -23,11 +24,6 @@ std::string host_name() {
     return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
 }
 
-fs::path without_trailing_slash(const fs::path& path) {
-    const fs::path whole = fs::absolute(path).lexically_normal();
-    return whole.has_filename() ? whole : whole.parent_path();
-}
-
 bool is_running(std::string_view pid_text) {
     pid_t pid = 0;
     const auto [rest, problem] = std::from_chars(pid_text.data(), pid_text.data() + pid_text.size(), pid);
@@ -45,7 +41,7 @@ void sync(const fs::path& path) {
 
 }  // namespace
 
-StagedFolder::StagedFolder(const fs::path& target) : target_(without_trailing_slash(target)) {
+StagedFolder::StagedFolder(const fs::path& target) : target_(full_path(target)) {
     require(!fs::exists(fs::symlink_status(target_)), ExitCode::File,
             "{} exists already: remove it, or choose another name", target_.string());
     require(fs::is_directory(target_.parent_path()), ExitCode::File, "{}: no such folder to write to",

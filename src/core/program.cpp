@@ -5,9 +5,12 @@
 #include <CLI/CLI.hpp>
 
 #include <cerrno>
+#include <charconv>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <limits>
 #include <new>
 #include <system_error>
 
@@ -37,13 +40,22 @@ Problem explain_with_output(const std::exception& thrown) {
 
 std::string program_version() { return SLUICE_VERSION; }
 
+std::string seed_problem(const std::string& text) {
+    std::uint64_t seed = 0;
+    const auto end = std::from_chars(text.data(), text.data() + text.size(), seed);
+    if (end.ec == std::errc() && end.ptr == text.data() + text.size()) return "";
+    return fmt::format("{} is no whole number from 0 to {}", text, std::numeric_limits<std::uint64_t>::max());
+}
+
 void add_common_options(CLI::App& app, std::string& log_level) {
     log_level = "info";
     app.add_option("--log-level", log_level, "Messages shown: error, warning, info or debug")
         ->check(CLI::IsMember({"error", "warning", "info", "debug"}))
         ->capture_default_str()
         ->group("Program");
-    app.set_config("--config", "", "Options from a TOML file, by their long names; the command line wins")
+    // A model's configuration goes by the usual name where a program asks for one.
+    const char* const file_option = app.get_option_no_throw("--config") == nullptr ? "--config" : "--options";
+    app.set_config(file_option, "", "Options from a TOML file, by their long names; the command line wins")
         ->group("Program");
     app.allow_config_extras(CLI::config_extras_mode::error);  // a misspelt key must not pass for the default
     app.set_version_flag("--version", app.get_name() + " " + program_version(), "Print the version and exit")

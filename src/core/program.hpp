@@ -15,7 +15,12 @@ namespace sluice {
 
 std::string program_version();  // "0.1.0"
 
-// Adds --log-level, --config, --version and --help. Parsing sets `log_level`.
+// For CLI11's check() of a seed, which CLI11 itself would wrap around: what is wrong with `text`; empty:
+// nothing, it is a whole number from 0 to 2^64 - 1.
+std::string seed_problem(const std::string& text);
+
+// Adds --log-level, --config, --version and --help. Parsing sets `log_level`. The file of options is
+// --options in programs that have a --config of their own, the model's.
 void add_common_options(CLI::App& app, std::string& log_level);
 
 // An exception as a user should hear of it.

@@ -20,57 +20,26 @@ struct Generator::Active {
     std::int64_t most_tokens = 0;  // of the completion
     Detokenizer text;
     StopMatcher stop;
+    std::size_t shown = 0;  // bytes of the text
     std::vector<Token> tokens;
-    std::vector<float> logprobs;
-    std::vector<Token> seen;  // distinct, ascending; kept with a repetition penalty only
+    std::vector<PositionLogprobs> logprobs;  // of each token
+    std::vector<Token> seen;                 // distinct, ascending; kept with a repetition penalty only
 };
 
-Generator::Generator(PromptSource& source, const RequestEncoder& encoder, const Tokenizer& tokenizer,
-                     Scheduler& scheduler, Engine& engine, GeneratorOptions options, Sink sink)
-    : source_(source),
-      encoder_(encoder),
-      tokenizer_(tokenizer),
-      scheduler_(scheduler),
-      engine_(engine),
-      options_(options),
-      sink_(std::move(sink)) {}
+Generator::Generator(const LoopParts& parts, GeneratorOptions options, Sink sink)
+    : RequestLoop(parts), options_(std::move(options)), sink_(std::move(sink)) {}
 
 Generator::~Generator() = default;
 
-bool Generator::run(const std::function<bool()>& stop, Progress& progress) {
-    for (;;) {
-        admit_requests(stop);
-        if (scheduler_.empty() && source_ended_) return true;
-        if (stop()) return false;
-        if (!scheduler_.empty()) step();
-        progress.update(tally_);
-    }
-}
-
-// Never waits for input while there is something to run, and never long without a look at `stop`.
-void Generator::admit_requests(const std::function<bool()>& stop) {
-    while (!source_ended_ && scheduler_.wants_more() && !stop()) {
-        if (!source_.ready(scheduler_.empty() ? 100 : 0)) return;
-        std::optional<ParsedLine> line = source_.next();
-        if (!line) {
-            source_ended_ = true;
-        } else if (auto* request = std::get_if<Request>(&*line)) {
-            admit(std::move(*request));
-        } else {
-            answer({error_record(std::get<FailedRequest>(*line)), {}, {}});
-        }
-    }
-}
-
 void Generator::admit(Request request) {
-    auto encoded = encoder_.encode(request);
+    auto encoded = parts().encoder.encode(request);
     if (auto* problem = std::get_if<RequestError>(&encoded)) {
-        answer({error_record(request, std::move(*problem)), {}, {}});
+        give({error_record(request, std::move(*problem)), {}, {}});
         return;
     }
     auto& tokens = std::get<std::vector<Token>>(encoded);
     const auto prompt = static_cast<std::int64_t>(tokens.size());
-    auto active = std::make_unique<Active>(std::move(request), prompt, tokenizer_);
+    auto active = std::make_unique<Active>(std::move(request), prompt, parts().tokenizer);
     active->most_tokens =
         std::min<std::int64_t>(active->request.sampling.max_new_tokens, options_.longest - prompt);
     if (active->request.sampling.repetition_penalty != 1) {
@@ -78,54 +47,48 @@ void Generator::admit(Request request) {
         std::ranges::sort(active->seen);
         active->seen.erase(std::ranges::unique(active->seen).begin(), active->seen.end());
     }
-    active_.emplace(scheduler_.admit(std::move(tokens)), std::move(active));
+    active_.emplace(parts().scheduler.admit(std::move(tokens)), std::move(active));
 }
 
-void Generator::step() {
-    const Scheduler::Work work = scheduler_.next();
-    StepPlan plan;
-    plan.step = work.step;
-    for (const Ticket ticket : work.sampled) plan.samples.push_back(wishes_of(ticket));
-    const std::vector<Pick> picks = engine_.run(plan);
-    scheduler_.ran();
-    tally_.prefill_rows += work.prefill_rows;
-    tally_.decode_rows += work.decode_rows;
-    for (std::size_t i = 0; i < picks.size(); ++i) take(work.sampled[i], picks[i]);
-    tally_.running = scheduler_.running();
-    tally_.waiting = scheduler_.waiting();
-    tally_.pages_held = scheduler_.pages_held();
-    tally_.pages = scheduler_.pages();
-    tally_.shared_tokens = scheduler_.shared_tokens();
-    tally_.preemptions = scheduler_.preemptions();
-}
+void Generator::answer(const FailedRequest& failed) { give({error_record(failed), {}, {}}); }
 
-SampleRow Generator::wishes_of(Ticket ticket) const {
+// The random numbers are those of the position that the token will take.
+SampleRow Generator::wishes_of(Ticket ticket, std::int64_t position) const {
     const Active& active = *active_.at(ticket);
     const Sampling& sampling = active.request.sampling;
-    const auto position = static_cast<std::uint64_t>(active.prompt_tokens) + active.tokens.size();
-    return {{sampling.temperature, sampling.top_p, sampling.min_p, sampling.repetition_penalty,
-             sampling.top_k, kernels::draw_key(sampling.seed, position)},
-            active.seen};
+    SampleRow wishes;
+    wishes.choice = {
+        sampling.temperature, sampling.top_p,
+        sampling.min_p,       sampling.repetition_penalty,
+        sampling.top_k,       kernels::draw_key(sampling.seed, static_cast<std::uint64_t>(position) + 1)};
+    wishes.seen = active.seen;
+    wishes.logprobs = sampling.logprobs;
+    return wishes;
 }
 
-void Generator::take(Ticket ticket, const Pick& pick) {
+bool Generator::ends_completion(Token token) const {
+    return std::ranges::binary_search(parts().tokenizer.special().eos, token) ||
+           std::ranges::find(options_.end_of_turn, token) != options_.end_of_turn.end();
+}
+
+void Generator::take(Ticket ticket, std::int64_t, Pick pick) {
     Active& active = *active_.at(ticket);
     const Sampling& sampling = active.request.sampling;
     if (!pick.valid) {
         Completion failed = error_record(
             active.request, {"nan_logits", fmt::format("the model's logits at token {} are not finite",
                                                        active.tokens.size())});
-        scheduler_.finish(ticket);
+        parts().scheduler.finish(ticket);
         active_.erase(ticket);
-        answer({std::move(failed), {}, {}});
+        give({std::move(failed), {}, {}});
         return;
     }
-    if (!sampling.ignore_eos && std::ranges::binary_search(tokenizer_.special().eos, pick.token)) {
+    if (!sampling.ignore_eos && ends_completion(pick.token)) {
         finish(ticket, active, FinishReason::Stop);
         return;
     }
     active.tokens.push_back(pick.token);
-    active.logprobs.push_back(pick.logprob);
+    active.logprobs.push_back({{pick.token, pick.logprob}, std::move(pick.top)});
     if (sampling.repetition_penalty != 1) {
         const auto place = std::ranges::lower_bound(active.seen, pick.token);
         if (place == active.seen.end() || *place != pick.token) active.seen.insert(place, pick.token);
@@ -135,12 +98,21 @@ void Generator::take(Ticket ticket, const Pick& pick) {
     } else if (static_cast<std::int64_t>(active.tokens.size()) >= active.most_tokens) {
         finish(ticket, active, FinishReason::Length);
     } else {
-        scheduler_.append(ticket, pick.token);
+        if (options_.on_text) show(active, active.stop.settled());
+        parts().scheduler.append(ticket, pick.token);
     }
+}
+
+void Generator::show(Active& active, std::size_t end) const {
+    if (end == active.shown) return;
+    options_.on_text(active.request.id,
+                     std::string_view(active.stop.text()).substr(active.shown, end - active.shown));
+    active.shown = end;
 }
 
 void Generator::finish(Ticket ticket, Active& active, FinishReason reason) {
     active.stop.push(active.text.finish());
+    if (options_.on_text) show(active, active.stop.text().size());
     Answer done;
     done.completion.id = active.request.id;
     done.completion.id_json = active.request.id_json;
@@ -149,20 +121,28 @@ void Generator::finish(Ticket ticket, Active& active, FinishReason reason) {
     done.completion.prompt_tokens = active.prompt_tokens;
     done.completion.completion_tokens = static_cast<std::int64_t>(active.tokens.size());
     if (options_.return_tokens) done.completion.tokens = active.tokens;
+    if (active.request.sampling.logprobs > 0)
+        done.completion.logprobs_json = to_json(parts().tokenizer, active.logprobs);
     done.completion.meta_json = active.request.meta_json;
     done.tokens = std::move(active.tokens);
     done.logprobs = std::move(active.logprobs);
-    scheduler_.finish(ticket);
+    parts().scheduler.finish(ticket);
     active_.erase(ticket);
-    answer(std::move(done));
+    give(done);
 }
 
-void Generator::answer(Answer answer) {
+void Generator::finish_early() {
+    while (!active_.empty()) {
+        const auto first = active_.begin();
+        finish(first->first, *first->second, FinishReason::Stop);
+    }
+}
+
+void Generator::give(const Answer& answer) {
     sink_(answer);
-    ++tally_.answered;
-    if (answer.completion.finish_reason == FinishReason::Error) ++tally_.errors;
-    tally_.prompt_tokens += answer.completion.prompt_tokens;
-    tally_.completion_tokens += answer.completion.completion_tokens;
+    const Completion& completion = answer.completion;
+    count(completion.finish_reason == FinishReason::Error, completion.prompt_tokens,
+          completion.completion_tokens, {});
 }
 
 }  // namespace sluice

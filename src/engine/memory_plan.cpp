@@ -4,6 +4,7 @@
 #include "core/units.hpp"
 #include "kernels/args.hpp"
 #include "model/kv_cache.hpp"
+#include "model/weights.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -14,16 +15,6 @@ namespace sluice {
 namespace {
 
 constexpr std::uint64_t kPage = kernels::kPageTokens;
-
-// As the CPU backend packs them: a quantised matrix keeps a byte an element and a float32 scale a block and
-// output; kv_b is kept dequantised.
-std::uint64_t packed_bytes(const TensorSpec& tensor, const Quantization& quantization,
-                           std::uint64_t elements) {
-    const bool quantized =
-        tensor.quantizable && quantization.dtype == DType::F8E4M3 && !tensor.name.ends_with("/kv_b");
-    if (quantized) return elements + elements * 4 / static_cast<std::uint64_t>(quantization.block_cols);
-    return elements * (tensor.full.rank() == 1 ? 4 : 2);
-}
 
 std::uint64_t kv_budget(const MemoryRequest& request, std::uint64_t left, std::uint64_t page,
                         std::uint64_t useful) {
@@ -79,42 +70,18 @@ std::uint64_t control_groups_leave() {
     return least;
 }
 
-// A tensor as read, beside its packed form.
-std::uint64_t staging_bytes(const ModelConfig& config, const Shard& shard) {
-    std::uint64_t largest = 0;
-    for (const TensorSpec& tensor : tensor_catalog(config)) {
-        std::int64_t elements = 0;
-        for (int slice = shard.first(); slice < shard.first() + shard.count(); ++slice) {
-            elements += slice_shape(tensor, slice, shard.slices).elements();
-            if (tensor.cut.along == Along::Common) break;
-        }
-        largest = std::max(largest, static_cast<std::uint64_t>(elements) * 2);
-    }
-    return largest;
-}
-
 }  // namespace
-
-std::uint64_t weight_bytes(const ModelConfig& config, const Shard& shard) {
-    std::uint64_t bytes = 0;
-    for (const TensorSpec& tensor : tensor_catalog(config)) {
-        for (int slice = shard.first(); slice < shard.first() + shard.count(); ++slice) {
-            const auto elements =
-                static_cast<std::uint64_t>(slice_shape(tensor, slice, shard.slices).elements());
-            bytes += packed_bytes(tensor, config.quantization, elements);
-            if (tensor.cut.along == Along::Common) break;
-        }
-    }
-    return bytes;
-}
 
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request) {
     MemoryPlan plan;
-    plan.weights = weight_bytes(config, shard);
+    const Ops ops(request.family, 1);
+    const WeightBytes weights = weight_bytes(config, shard, request.router, ops);
+    plan.weights = weights.all;
+    plan.staging = weights.staging;
     plan.workspace = workspace_bytes(config, shard, request.limits);
     const std::uint64_t fixed = plan.weights + plan.workspace;
     const std::uint64_t left = request.available > fixed ? request.available - fixed : 0;
-    const std::uint64_t page = kv_page_bytes(config, request.kv_dtype);
+    const std::uint64_t page = kv_page_bytes(config, shard, request.kv_dtype);
     const std::uint64_t pages_a_sequence =
         (static_cast<std::uint64_t>(request.limits.positions) + kPage - 1) / kPage;
     const std::uint64_t budget =
@@ -130,11 +97,10 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), a smaller "
             "--kv-memory, or a smaller --max-batch-tokens",
             sum, possible_ranks(shard.slices));
-    const std::uint64_t staging = staging_bytes(config, shard);
-    require(plan.weights + staging <= request.available, ExitCode::Checkpoint,
-            "the model does not fit in memory while it is loaded: weights {} + the largest tensor as read {} "
-            "on each rank, where {} is available. Use more ranks (this checkpoint runs on {})",
-            bytes_text(plan.weights), bytes_text(staging), bytes_text(request.available),
+    require(plan.weights + plan.staging <= request.available, ExitCode::Checkpoint,
+            "the model does not fit in memory while it is loaded: weights {} + tensors that are read and not "
+            "yet packed {} on each rank, where {} is available. Use more ranks (this checkpoint runs on {})",
+            bytes_text(plan.weights), bytes_text(plan.staging), bytes_text(request.available),
             possible_ranks(shard.slices));
     require(static_cast<std::uint64_t>(plan.pages) >= pages_a_sequence, ExitCode::Checkpoint,
             "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "

@@ -15,9 +15,10 @@ std::string duration_text(double seconds) {
     return seconds < 10 ? fmt::format("{:.1f} s", seconds) : fmt::format("{} s", whole);
 }
 
-Progress::Progress(Mode mode, std::optional<std::int64_t> total, std::int64_t before)
+Progress::Progress(Mode mode, Purpose purpose, std::optional<std::int64_t> total, const Tally& before)
     : live_(mode == Mode::Auto && isatty(STDERR_FILENO) == 1),
       off_(mode == Mode::Off),
+      scores_(purpose == Purpose::Score),
       total_(total),
       before_(before) {}
 
@@ -36,11 +37,13 @@ void Progress::update(const Tally& tally) {
 }
 
 std::string Progress::line(const Tally& tally, double seconds) const {
-    const std::int64_t done = before_ + tally.answered;
+    const std::int64_t done = before_.answered + tally.answered;
     std::string text = total_ ? fmt::format("{}/{} done", done, *total_) : fmt::format("{} done", done);
     if (tally.errors > 0) text += fmt::format(" ({} errors)", tally.errors);
-    text += fmt::format(", {:.0f} tokens/s out, {:.0f} in", static_cast<double>(tally.decode_rows) / seconds,
-                        static_cast<double>(tally.prefill_rows) / seconds);
+    const auto out = static_cast<double>(tally.decode_rows);
+    const auto in = static_cast<double>(tally.prefill_rows);
+    text += scores_ ? fmt::format(", {:.0f} tokens/s", (out + in) / seconds)
+                    : fmt::format(", {:.0f} tokens/s out, {:.0f} in", out / seconds, in / seconds);
     text += fmt::format(", {} running, {} waiting, KV {:.0f} %", tally.running, tally.waiting,
                         100.0 * tally.pages_held / std::max(tally.pages, 1));
     if (total_ && tally.answered > 0) {
@@ -50,16 +53,29 @@ std::string Progress::line(const Tally& tally, double seconds) const {
     return text;
 }
 
+std::string Progress::summary(const Tally& tally, double seconds) const {
+    const double rated = std::max(seconds, 1e-9);
+    if (!scores_) {
+        return fmt::format("{} prompt and {} completion tokens, {:.1f} completion tokens/s",
+                           tally.prompt_tokens, tally.completion_tokens,
+                           static_cast<double>(tally.completion_tokens) / rated);
+    }
+    ScoreTotals all = before_.scores;
+    all += tally.scores;
+    std::string text = fmt::format("{} tokens, {:.1f} tokens/s; ", tally.prompt_tokens,
+                                   static_cast<double>(tally.prompt_tokens) / rated);
+    if (all.tokens == 0) return text + "no token was scored";
+    return text + fmt::format("perplexity {:.6g} of {} scored tokens", all.perplexity(), all.tokens);
+}
+
 void Progress::finish(const Tally& tally, bool complete) {
     if (off_) return;
     const double seconds = std::chrono::duration<double>(Clock::now() - start_).count();
-    std::string text =
-        fmt::format("{}: {} requests", complete ? "complete" : "stopped early", tally.answered);
+    std::string text = fmt::format("{}: {} {}", complete ? "complete" : "stopped early", tally.answered,
+                                   scores_ ? "texts" : "requests");
     if (tally.errors > 0) text += fmt::format(" ({} errors)", tally.errors);
-    if (before_ > 0) text += fmt::format(" after {} of earlier runs", before_);
-    text += fmt::format(" in {}; {} prompt and {} completion tokens, {:.1f} completion tokens/s",
-                        duration_text(seconds), tally.prompt_tokens, tally.completion_tokens,
-                        static_cast<double>(tally.completion_tokens) / std::max(seconds, 1e-9));
+    if (before_.answered > 0) text += fmt::format(" after {} of earlier runs", before_.answered);
+    text += fmt::format(" in {}; {}", duration_text(seconds), summary(tally, seconds));
     if (tally.shared_tokens > 0) text += fmt::format("; {} prompt tokens shared", tally.shared_tokens);
     if (tally.preemptions > 0) text += fmt::format("; {} preemptions", tally.preemptions);
     log_info("{}", text);

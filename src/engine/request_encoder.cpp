@@ -1,10 +1,36 @@
 #include "engine/request_encoder.hpp"
 
 #include "core/error.hpp"
+#include "text/chat_formats.hpp"
+
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 namespace sluice {
+namespace {
+
+// Where a token's name stands next in a text.
+struct Cut {
+    std::string_view name;  // empty: none
+    Token token = 0;
+    std::size_t at = std::string_view::npos;
+
+    // Of two at one place the longer comes first.
+    bool operator<(const Cut& other) const {
+        return at != other.at ? at < other.at : name.size() > other.name.size();
+    }
+    void advance(std::string_view text, std::size_t from) {
+        if (!name.empty() && (at < from || from == 0)) at = text.find(name, from);
+    }
+};
+
+Cut cut_at(const Tokenizer& tokenizer, std::string_view name) {
+    const std::optional<Token> token = tokenizer.id_of(name);
+    return token ? Cut{name, *token} : Cut{};
+}
+
+}  // namespace
 
 RequestEncoder::RequestEncoder(const Tokenizer& tokenizer, std::optional<ChatTemplate> chat,
                                EncodeOptions options)
@@ -15,7 +41,9 @@ std::variant<std::vector<Token>, RequestError> RequestEncoder::encode(const Requ
                            (options_.chat && std::holds_alternative<std::string>(request.input));
     if (converses && !chat_) {
         return RequestError{"no_chat_template",
-                            "the checkpoint has no chat template; only plain prompts can be served"};
+                            fmt::format("the checkpoint has no chat template: choose a format with "
+                                        "--chat-format ({})",
+                                        fmt::join(names_of(chat_formats()), ", "))};
     }
     std::vector<Token> tokens;
     try {
@@ -50,7 +78,8 @@ std::variant<std::vector<Token>, RequestError> RequestEncoder::encode(const Requ
 std::vector<Token> RequestEncoder::encode_text(const std::string& text) const {
     std::vector<Token> tokens = tokenizer_.encode(text);
     const SpecialTokens& special = tokenizer_.special();
-    if (special.add_bos && special.bos && (tokens.empty() || tokens.front() != *special.bos)) {
+    if (options_.add_bos && special.add_bos && special.bos &&
+        (tokens.empty() || tokens.front() != *special.bos)) {
         tokens.insert(tokens.begin(), *special.bos);
     }
     return tokens;
@@ -62,7 +91,26 @@ std::vector<Token> RequestEncoder::encode_chat(std::vector<Message> messages) co
     if (!options_.system.empty() && !has_system)
         messages.insert(messages.begin(), {"system", options_.system});
     const SpecialTokens& special = tokenizer_.special();
-    return encode_text(chat_->render(messages, true, special.bos_text, special.eos_text));
+    const std::string text = chat_->prompt(messages, special.bos_text, special.eos_text);
+    return tokenizer_.begins_with_blank() ? encode_sections(text) : tokenizer_.encode(text);
+}
+
+std::vector<Token> RequestEncoder::encode_sections(std::string_view text) const {
+    Cut bos = cut_at(tokenizer_, tokenizer_.special().bos_text);
+    Cut eos = cut_at(tokenizer_, tokenizer_.special().eos_text);
+    std::vector<Token> tokens;
+    for (std::size_t from = 0;;) {
+        bos.advance(text, from);
+        eos.advance(text, from);
+        const Cut& next = std::min(bos, eos);
+        std::string_view section = text.substr(from, next.at - from);
+        if (section.starts_with(' ')) section.remove_prefix(1);  // encode() puts it there again
+        const std::vector<Token> ids = tokenizer_.encode(section);
+        tokens.insert(tokens.end(), ids.begin(), ids.end());
+        if (next.at == std::string_view::npos) return tokens;
+        tokens.push_back(next.token);
+        from = next.at + next.name.size();
+    }
 }
 
 }  // namespace sluice

@@ -35,8 +35,10 @@ std::span<std::byte> bytes_of(std::vector<T>& values) {
 struct Sampler::Gathered {
     std::size_t rows = 0, local_slices = 0;
     std::size_t most = 1;                    // candidates of a slice and row
+    std::size_t most_likely = 0;             // most likely tokens of a slice and row
     std::vector<VocabSummary> summaries;     // [ranks][rows][local slices]
     std::vector<VocabCandidate> candidates;  // [ranks][rows][local slices][most]
+    std::vector<VocabCandidate> likely;      // [ranks][rows][local slices][most_likely]
 
     std::size_t at(std::size_t row, std::size_t slice) const {
         return (slice / local_slices * rows + row) * local_slices + slice % local_slices;
@@ -46,6 +48,9 @@ struct Sampler::Gathered {
     }
     std::span<const VocabCandidate> best(std::size_t row, std::size_t slice) const {
         return std::span(candidates).subspan(at(row, slice) * most, most);
+    }
+    std::span<const VocabCandidate> top(std::size_t row, std::size_t slice) const {
+        return std::span(likely).subspan(at(row, slice) * most_likely, most_likely);
     }
 };
 
@@ -102,11 +107,13 @@ Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> r
         const Choice& choice = rows[i].choice;
         const float temperature = choice.temperature > 0 ? choice.temperature : 1;
         asked.push_back({static_cast<std::int32_t>(i), temperature, choice.repetition_penalty, rows[i].seen,
-                         candidates_for(choice), choice.draw_key});
+                         candidates_for(choice), choice.draw_key, rows[i].logprobs, rows[i].target});
         all.most = std::max(all.most, static_cast<std::size_t>(candidates_for(choice)));
+        all.most_likely = std::max(all.most_likely, static_cast<std::size_t>(rows[i].logprobs));
     }
     std::vector<VocabSummary> summaries(all.rows * all.local_slices);
     std::vector<VocabCandidate> candidates(summaries.size() * all.most);
+    std::vector<VocabCandidate> likely(summaries.size() * all.most_likely);
     kernels::VocabArgs args;
     args.logits = logits.as<float>();
     args.stride = logits.row_stride;
@@ -116,6 +123,8 @@ Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> r
     args.summaries = summaries.data();
     args.candidates = candidates.data();
     args.max_candidates = static_cast<int>(all.most);
+    args.top = likely.data();
+    args.max_top = static_cast<int>(all.most_likely);
     ops_.vocab(args);
 
     const auto ranks = static_cast<std::size_t>(ranks_.size());
@@ -123,44 +132,92 @@ Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> r
     all.candidates.resize(candidates.size() * ranks);
     ranks_.all_gather(bytes_of(summaries), bytes_of(all.summaries));
     ranks_.all_gather(bytes_of(candidates), bytes_of(all.candidates));
+    if (likely.empty()) return all;
+    all.likely.resize(likely.size() * ranks);
+    ranks_.all_gather(bytes_of(likely), bytes_of(all.likely));
     return all;
 }
 
-Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits) {
-    const Choice& choice = wishes.choice;
+// A row's sums over all slices, in their order, whichever ranks hold them.
+struct Sampler::Totals {
+    bool valid = true;
+    double plain_max = -HUGE_VAL, plain_sum = 0;  // of the raw logits
+    double max = -HUGE_VAL, mass = 0;             // of what is drawn from
+    std::vector<double> passed;                   // mass up to the end of each slice
+
+    float logprob(float raw) const { return static_cast<float>(raw - plain_max - std::log(plain_sum)); }
+};
+
+Sampler::Totals Sampler::totals_of(const Gathered& all, std::size_t row, const Choice& choice) const {
     const auto slices = static_cast<std::size_t>(shard_.slices);
-    double plain_max = -HUGE_VAL;
-    double max = -HUGE_VAL;
-    bool finite = true;
+    Totals totals;
     for (std::size_t s = 0; s < slices; ++s) {
         const VocabSummary& summary = all.summary(row, s);
-        finite = finite && summary.finite != 0;
-        plain_max = std::max<double>(plain_max, summary.plain_max);
-        max = std::max<double>(max, summary.max);
+        totals.valid = totals.valid && summary.finite != 0;
+        totals.plain_max = std::max<double>(totals.plain_max, summary.plain_max);
+        totals.max = std::max<double>(totals.max, summary.max);
     }
-    if (!finite || !std::isfinite(max)) return {0, 0, false};
-
-    // Sums over slices in their order, whichever ranks hold them.
+    totals.valid = totals.valid && std::isfinite(totals.max);
     const double temperature = choice.temperature > 0 ? choice.temperature : 1;
-    double plain_sum = 0;
-    double mass = 0;
-    std::vector<double> passed;
-    for (std::size_t s = 0; s < slices; ++s) {
+    for (std::size_t s = 0; s < slices && totals.valid; ++s) {
         const VocabSummary& summary = all.summary(row, s);
-        plain_sum += summary.plain_sum * std::exp(summary.plain_max - plain_max);
-        mass += summary.sum * std::exp((summary.max - max) / temperature);
-        passed.push_back(mass);
+        totals.plain_sum += summary.plain_sum * std::exp(summary.plain_max - totals.plain_max);
+        totals.mass += summary.sum * std::exp((summary.max - totals.max) / temperature);
+        totals.passed.push_back(totals.mass);
     }
-    const auto picked = [&](Token id, float raw) {
-        return Pick{id, static_cast<float>(raw - plain_max - std::log(plain_sum)), true};
-    };
+    return totals;
+}
 
+Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits) {
+    const Totals totals = totals_of(all, row, wishes.choice);
+    Pick pick;
+    pick.valid = totals.valid;
+    if (!totals.valid) return pick;
+    if (wishes.target >= 0) {
+        float raw = -HUGE_VALF;  // all slices but one say so
+        for (std::size_t s = 0; s < totals.passed.size(); ++s)
+            raw = std::max(raw, all.summary(row, s).target_logit);
+        pick.token = wishes.target;
+        pick.logprob = totals.logprob(raw);
+    } else {
+        const VocabCandidate chosen = choose(all, row, wishes, totals, logits);
+        pick.token = chosen.id;
+        pick.logprob = totals.logprob(chosen.raw);
+    }
+    if (wishes.logprobs > 0) pick.top = most_likely(all, row, wishes.logprobs, totals);
+    return pick;
+}
+
+std::vector<TokenLogprob> Sampler::most_likely(const Gathered& all, std::size_t row, int count,
+                                               const Totals& totals) const {
+    std::vector<VocabCandidate> merged;
+    for (std::size_t s = 0; s < totals.passed.size(); ++s) {
+        for (const VocabCandidate& token : all.top(row, s)) {
+            if (token.id >= 0) merged.push_back(token);
+        }
+    }
+    std::ranges::sort(merged, kernels::better);
+    merged.resize(std::min(merged.size(), static_cast<std::size_t>(count)));
+    std::vector<TokenLogprob> top;
+    for (const VocabCandidate& token : merged) top.push_back({token.id, totals.logprob(token.raw)});
+    // Two logits may round to one log-probability.
+    std::ranges::sort(top, [](const TokenLogprob& a, const TokenLogprob& b) {
+        return a.logprob > b.logprob || (a.logprob == b.logprob && a.token < b.token);
+    });
+    return top;
+}
+
+VocabCandidate Sampler::choose(const Gathered& all, std::size_t row, const SampleRow& wishes,
+                               const Totals& totals, ConstView logits) {
+    const Choice& choice = wishes.choice;
+    const std::size_t slices = totals.passed.size();
     if (choice.temperature > 0 && !filters(choice)) {
-        const double target = kernels::uniform(choice.draw_key, kSliceStream) * mass;
+        const double target = kernels::uniform(choice.draw_key, kSliceStream) * totals.mass;
         std::size_t slice = 0;
-        while (slice + 1 < slices && passed[slice] <= target) ++slice;
+        while (slice + 1 < slices && totals.passed[slice] <= target) ++slice;
         while (all.summary(row, slice).drawn < 0) --slice;  // rounding reached a slice that weighs nothing
-        return picked(all.summary(row, slice).drawn, all.summary(row, slice).drawn_logit);
+        const VocabSummary& summary = all.summary(row, slice);
+        return {summary.drawn, summary.drawn_logit, summary.drawn_logit};
     }
 
     // The slices' best, merged. What a slice held back is worse than the last it reported, so the merged
@@ -180,20 +237,19 @@ Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wi
             known_to = &best.back();
     }
     std::ranges::sort(merged, kernels::better);
-    if (choice.temperature <= 0) return picked(merged.front().id, merged.front().raw);
+    if (choice.temperature <= 0) return merged.front();
     const bool complete = known_to == nullptr;
     if (!complete) {
         const auto end =
             std::ranges::find_if(merged, [&](const VocabCandidate& c) { return c.id == known_to->id; });
         merged.erase(end + 1, merged.end());
     }
-    int index = pick_filtered(merged, mass, complete, choice);
+    int index = pick_filtered(merged, totals.mass, complete, choice);
     if (index < 0) {
         merged = whole_row(logits, row, wishes);
-        index = pick_filtered(merged, mass, true, choice);
+        index = pick_filtered(merged, totals.mass, true, choice);
     }
-    const VocabCandidate& chosen = merged[static_cast<std::size_t>(index)];
-    return picked(chosen.id, chosen.raw);
+    return merged[static_cast<std::size_t>(index)];
 }
 
 // A flat distribution: the filters reach further than the candidates. All ranks come here together.

@@ -1,10 +1,12 @@
-// Chooses the next tokens from logits that are spread over ranks: only summaries and candidates travel.
+// Chooses the next tokens, or scores given ones, from logits that are spread over ranks: only summaries and
+// candidates travel.
 #pragma once
 
 #include "backend/ops.hpp"
 #include "comm/communicator.hpp"
 #include "model/shard.hpp"
 #include "text/request.hpp"
+#include "text/token_logprobs.hpp"
 
 #include <cstdint>
 #include <span>
@@ -22,13 +24,16 @@ struct Choice {
 
 struct SampleRow {
     Choice choice;
-    std::vector<Token> seen;  // distinct, ascending; with a repetition penalty only
+    std::vector<Token> seen;    // distinct, ascending; with a repetition penalty only
+    std::int32_t logprobs = 0;  // most likely tokens to report
+    Token target = -1;          // the token to score: it is picked, whatever `choice` says; -1: choose one
 };
 
 struct Pick {
     Token token = 0;
-    float logprob = 0;  // natural log of the model's own probability (no penalty, temperature 1)
-    bool valid = true;  // false: the row's logits hold NaN or infinity
+    float logprob = 0;              // natural log of the model's own probability (no penalty, temperature 1)
+    bool valid = true;              // false: the row's logits hold NaN or infinity, or nothing but -infinity
+    std::vector<TokenLogprob> top;  // the most likely tokens, as many as were asked for and exist
 };
 
 // The token that `choice` picks from `candidates`, the row's best tokens in order (logit descending, then
@@ -50,9 +55,15 @@ public:
 
 private:
     struct Gathered;
+    struct Totals;
 
     Gathered gather(ConstView logits, std::span<const SampleRow> rows);
+    Totals totals_of(const Gathered& all, std::size_t row, const Choice& choice) const;
+    std::vector<TokenLogprob> most_likely(const Gathered& all, std::size_t row, int count,
+                                          const Totals& totals) const;
     Pick pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits);
+    kernels::VocabCandidate choose(const Gathered& all, std::size_t row, const SampleRow& wishes,
+                                   const Totals& totals, ConstView logits);
     std::vector<kernels::VocabCandidate> whole_row(ConstView logits, std::size_t row,
                                                    const SampleRow& wishes);
 

@@ -26,11 +26,19 @@ int Scheduler::longest_sequence() const { return static_cast<int>(pool_.size() *
 bool Scheduler::wants_more() const { return waiting() < 2 * policy_.max_sequences; }
 
 Ticket Scheduler::admit(std::vector<Token> tokens) {
-    expect(!tokens.empty() && static_cast<int>(tokens.size()) <= longest_sequence(),
-           "a sequence of {} tokens in {} pages", tokens.size(), pool_.size());
+    const auto last = static_cast<std::int64_t>(tokens.size()) - 1;
+    return admit(std::move(tokens), last);
+}
+
+Ticket Scheduler::admit(std::vector<Token> tokens, std::int64_t wanted) {
+    const auto size = static_cast<std::int64_t>(tokens.size());
+    expect(size > 0 && size <= longest_sequence() && wanted >= 0 && wanted < size,
+           "a sequence of {} tokens, wanted from {} on, in {} pages", size, wanted, pool_.size());
     auto sequence = std::make_unique<Sequence>();
     sequence->ticket = next_ticket_++;
     sequence->tokens = std::move(tokens);
+    sequence->wanted = wanted;
+    note_masked(*sequence, 0);
     waiting_.push_back(std::move(sequence));
     return waiting_.back()->ticket;
 }
@@ -111,12 +119,12 @@ void Scheduler::start_waiting(int room) {
     }
 }
 
-// At least the last token is computed, for its logits.
+// Pages are shared up to the first position whose logits are wanted: those rows must be computed.
 void Scheduler::reuse_prefix(Sequence& sequence) {
     if (!policy_.share_prefixes) return;
     const std::span<const Token> tokens = sequence.tokens;
     std::optional<PageId> before;
-    while (sequence.computed + kPage < static_cast<std::int64_t>(tokens.size())) {
+    while (sequence.computed + kPage <= sequence.wanted) {
         const auto page =
             pool_.find(before, tokens.subspan(static_cast<std::size_t>(sequence.computed), kPage));
         if (!page) break;
@@ -133,6 +141,14 @@ void Scheduler::release_pages(Sequence& sequence) {
     sequence.pages.clear();
 }
 
+void Scheduler::note_masked(Sequence& sequence, std::size_t from) const {
+    if (!policy_.masked) return;
+    for (std::size_t position = from; position < sequence.tokens.size(); ++position) {
+        if (sequence.tokens[position] == *policy_.masked)
+            sequence.masked.push_back(static_cast<std::int32_t>(position));
+    }
+}
+
 void Scheduler::add_rows(const Sequence& sequence, Work& work) {
     if (sequence.rows == 0) return;
     Step& step = work.step;
@@ -140,25 +156,31 @@ void Scheduler::add_rows(const Sequence& sequence, Work& work) {
     step.sequences.push_back({static_cast<std::int32_t>(step.tokens.size()), sequence.rows,
                               static_cast<std::int32_t>(context),
                               static_cast<std::int32_t>(step.pages.size())});
+    StepSequence& added = step.sequences.back();
+    added.first_masked = static_cast<std::int32_t>(step.masked.size());
+    const auto visible = std::ranges::lower_bound(sequence.masked, context);
+    step.masked.insert(step.masked.end(), sequence.masked.begin(), visible);
+    added.masked = static_cast<std::int32_t>(visible - sequence.masked.begin());
     const auto pages = static_cast<std::ptrdiff_t>(pages_for(context));
     step.pages.insert(step.pages.end(), sequence.pages.begin(), sequence.pages.begin() + pages);
     for (std::int64_t position = sequence.computed; position < context; ++position) {
+        if (position >= sequence.wanted) {
+            step.logit_rows.push_back(static_cast<std::int32_t>(step.tokens.size()));
+            work.sampled.push_back(sequence.ticket);
+        }
         step.tokens.push_back(sequence.tokens[static_cast<std::size_t>(position)]);
         step.positions.push_back(static_cast<std::int32_t>(position));
         const PageId page = sequence.pages[static_cast<std::size_t>(position / kPage)];
         step.slots.push_back(static_cast<std::int32_t>(page * kPage + position % kPage));
     }
     (sequence.pending() == 1 ? work.decode_rows : work.prefill_rows) += sequence.rows;
-    if (context == static_cast<std::int64_t>(sequence.tokens.size())) {
-        step.logit_rows.push_back(static_cast<std::int32_t>(step.tokens.size()) - 1);
-        work.sampled.push_back(sequence.ticket);
-    }
 }
 
 void Scheduler::ran() {
     for (const auto& sequence : running_) {
         sequence->computed += sequence->rows;
         sequence->rows = 0;
+        sequence->wanted = std::max(sequence->wanted, sequence->computed);
         if (policy_.share_prefixes) publish_full_pages(*sequence);
     }
 }
@@ -173,11 +195,17 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
     }
 }
 
-void Scheduler::append(Ticket ticket, Token token) { find(ticket).tokens.push_back(token); }
+void Scheduler::append(Ticket ticket, Token token) {
+    Sequence& sequence = find(ticket);
+    sequence.tokens.push_back(token);
+    note_masked(sequence, sequence.tokens.size() - 1);
+}
 
 void Scheduler::finish(Ticket ticket) {
+    const auto is_meant = [ticket](const auto& sequence) { return sequence->ticket == ticket; };
+    if (std::erase_if(waiting_, is_meant) > 0) return;  // it held nothing
     release_pages(find(ticket));
-    std::erase_if(running_, [ticket](const auto& sequence) { return sequence->ticket == ticket; });
+    std::erase_if(running_, is_meant);
 }
 
 const std::vector<Token>& Scheduler::tokens(Ticket ticket) const { return find(ticket).tokens; }

@@ -8,15 +8,17 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 namespace sluice {
 
 struct BatchPolicy {
-    int max_sequences = 64;      // running at once
-    int max_rows = 512;          // of a step
-    int prefill_chunk = 512;     // most rows of one sequence in a step
-    bool share_prefixes = true;  // pages of equal content are computed once
+    int max_sequences = 64;            // running at once
+    int max_rows = 512;                // of a step
+    int prefill_chunk = 512;           // most rows of one sequence in a step
+    bool share_prefixes = true;        // pages of equal content are computed once
+    std::optional<Token> masked = {};  // its keys are hidden from attention (ModelConfig::masked_token)
 };
 
 // The name of an admitted sequence; later ones are larger.
@@ -32,11 +34,14 @@ public:
     bool wants_more() const;
     bool empty() const { return waiting_.empty() && running_.empty(); }
 
+    // A sequence that is continued: the logits after its last token are wanted.
     Ticket admit(std::vector<Token> tokens);
+    // A sequence whose logits are wanted at every position from `wanted` on, each once.
+    Ticket admit(std::vector<Token> tokens, std::int64_t wanted);
 
     struct Work {
         Step step;
-        std::vector<Ticket> sampled;  // whose next token each of step.logit_rows gives
+        std::vector<Ticket> sampled;  // whose logits each of step.logit_rows gives
         int prefill_rows = 0, decode_rows = 0;
     };
     // Decoding sequences come first, a row each; the rest of the rows go to prompts, longest waiting first. A
@@ -44,8 +49,9 @@ public:
     Work next();
     // The step that next() planned was run: its rows are in the cache.
     void ran();
-    // The next token of a sequence that was sampled.
+    // The next token of a sequence that is continued, and was sampled.
     void append(Ticket ticket, Token token);
+    // Running or waiting.
     void finish(Ticket ticket);
 
     const std::vector<Token>& tokens(Ticket ticket) const;
@@ -60,8 +66,10 @@ private:
     struct Sequence {
         Ticket ticket = 0;
         std::vector<Token> tokens;
-        std::int64_t computed = 0;   // tokens whose keys are in the cache
-        std::int64_t published = 0;  // pages known by content
+        std::vector<std::int32_t> masked;  // positions of masked tokens
+        std::int64_t wanted = 0;           // the first position whose logits are wanted and were not given
+        std::int64_t computed = 0;         // tokens whose keys are in the cache
+        std::int64_t published = 0;        // pages known by content
         std::vector<PageId> pages;
         int rows = 0;  // in the step being planned
         std::int64_t pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
@@ -74,6 +82,7 @@ private:
     void start_waiting(int room);
     void reuse_prefix(Sequence& sequence);
     void release_pages(Sequence& sequence);
+    void note_masked(Sequence& sequence, std::size_t from) const;
     static void add_rows(const Sequence& sequence, Work& work);
     void publish_full_pages(Sequence& sequence);
     Sequence& find(Ticket ticket) const;

@@ -66,6 +66,7 @@ void walk(Walker& walker, Plan& plan) {
     walker.list(plan.step.slots);
     walker.list(plan.step.sequences);
     walker.list(plan.step.pages);
+    walker.list(plan.step.masked);
     walker.list(plan.step.logit_rows);
 }
 
@@ -78,6 +79,8 @@ std::vector<std::byte> to_bytes(const StepPlan& plan) {
     for (const SampleRow& sample : plan.samples) {
         packer.value(sample.choice);
         packer.list(sample.seen);
+        packer.value(sample.logprobs);
+        packer.value(sample.target);
     }
     return std::move(packer.bytes);
 }
@@ -93,6 +96,8 @@ StepPlan plan_from_bytes(std::span<const std::byte> bytes) {
     for (SampleRow& sample : plan.samples) {
         unpacker.value(sample.choice);
         unpacker.list(sample.seen);
+        unpacker.value(sample.logprobs);
+        unpacker.value(sample.target);
     }
     expect(unpacker.done(), "a step plan with bytes left over");
     return plan;

@@ -22,24 +22,28 @@ public:
         for (std::size_t i = 0; i < config_.layers.size(); ++i)
             layer(fmt::format("/layers/{}", i), config_.layers[i]);
         plain("/norm", {dim}, kCommon);
-        plain("/head", {vocab, dim}, along_axis(0));
+        if (!config_.tied_head) plain("/head", {vocab, dim}, along_axis(0));
         return std::move(tensors_);
     }
 
 private:
-    void plain(std::string name, Shape full, Cut cut) {
-        tensors_.push_back({std::move(name), full, false, cut, -1, 0});
+    void plain(std::string name, Shape full, Cut cut) { add({std::move(name), full, false, false, cut}); }
+    void matrix(std::string name, Shape full, Cut cut) { add({std::move(name), full, true, false, cut}); }
+    // Cut along its inputs.
+    void row_parallel(std::string name, Shape full, std::int64_t unit = 1) {
+        add({std::move(name), full, true, true, along_axis(1, unit)});
     }
-    void matrix(std::string name, Shape full, Cut cut) {
-        tensors_.push_back({std::move(name), full, true, cut, -1, 0});
-    }
+    void add(TensorSpec spec) { tensors_.push_back(std::move(spec)); }
 
     void layer(const std::string& at, const LayerSpec& spec) {
         plain(at + "/attention_norm", {config_.dim}, kCommon);
-        attention(at + "/attention", spec.attention);
+        std::visit([&](const auto& attention) { this->attention(at + "/attention", attention); },
+                   spec.attention);
+        if (config_.post_norms) plain(at + "/attention_post_norm", {config_.dim}, kCommon);
         plain(at + "/ffn_norm", {config_.dim}, kCommon);
         if (const auto* dense = std::get_if<DenseSpec>(&spec.feed_forward)) gated(at + "/ffn", dense->hidden);
         if (const auto* moe = std::get_if<MoeSpec>(&spec.feed_forward)) mixture(at, *moe);
+        if (config_.post_norms) plain(at + "/ffn_post_norm", {config_.dim}, kCommon);
     }
 
     void attention(const std::string& at, const MlaSpec& mla) {
@@ -56,13 +60,31 @@ private:
         plain(at + "/kv_a_norm", {mla.kv_rank}, kCommon);
         const std::int64_t per_head = mla.nope_dim + mla.v_dim;
         matrix(at + "/kv_b", {heads * per_head, mla.kv_rank}, along_axis(0, per_head));
-        matrix(at + "/o", {dim, heads * mla.v_dim}, along_axis(1, mla.v_dim));
+        row_parallel(at + "/o", {dim, heads * mla.v_dim}, mla.v_dim);
+    }
+
+    // Query heads go with the key head that they share.
+    void attention(const std::string& at, const GqaSpec& gqa) {
+        const std::int64_t q = std::int64_t{gqa.heads} * gqa.head_dim;
+        const std::int64_t kv = std::int64_t{gqa.kv_heads} * gqa.head_dim;
+        const Cut groups = along_axis(0, std::int64_t{gqa.group()} * gqa.head_dim);
+        const Cut heads = along_axis(0, gqa.head_dim);
+        matrix(at + "/q", {q, config_.dim}, groups);
+        matrix(at + "/k", {kv, config_.dim}, heads);
+        matrix(at + "/v", {kv, config_.dim}, heads);
+        if (gqa.qkv_bias) {
+            plain(at + "/q_bias", {q}, groups);
+            plain(at + "/k_bias", {kv}, heads);
+            plain(at + "/v_bias", {kv}, heads);
+        }
+        row_parallel(at + "/o", {config_.dim, q}, groups.unit);
+        if (gqa.out_bias) plain(at + "/o_bias", {config_.dim}, kCommon);
     }
 
     void gated(const std::string& at, std::int64_t hidden) {
         matrix(at + "/gate", {hidden, config_.dim}, along_axis(0));
         matrix(at + "/up", {hidden, config_.dim}, along_axis(0));
-        matrix(at + "/down", {config_.dim, hidden}, along_axis(1));
+        row_parallel(at + "/down", {config_.dim, hidden});
     }
 
     void mixture(const std::string& at, const MoeSpec& moe) {
@@ -87,6 +109,24 @@ private:
 }  // namespace
 
 std::vector<TensorSpec> tensor_catalog(const ModelConfig& config) { return Builder(config).build(); }
+
+std::vector<TensorSpec> prediction_tensors(const ModelConfig& config, int layer) {
+    const std::string at = fmt::format("/layers/{}/prediction", layer);
+    const std::int64_t dim = config.dim;
+    return {{at + "/embed", {config.vocab, dim}},
+            {at + "/embed_norm", {dim}},
+            {at + "/hidden_norm", {dim}},
+            {at + "/join", {dim, 2 * dim}},
+            {at + "/norm", {dim}},
+            {at + "/head", {config.vocab, dim}}};
+}
+
+Block block_of(const TensorSpec& tensor, const Quantization& quantization) {
+    if (!tensor.quantizable || !quantization.on()) return {};
+    if (quantization.dtype == DType::F8E4M3) return {quantization.block_rows, quantization.block_cols};
+    const std::int64_t groups = tensor.row_parallel ? quantization.groups : 1;
+    return {1, static_cast<int>((tensor.full[1] + groups - 1) / groups)};
+}
 
 Range slice_range(const TensorSpec& tensor, int slice, int slices) {
     const std::int64_t length = tensor.full[tensor.cut.axis];

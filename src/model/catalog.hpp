@@ -26,14 +26,29 @@ struct Cut {
 struct TensorSpec {
     std::string name;  // "/layers/3/attention/q_b"
     Shape full;
-    bool quantizable = false;  // a matrix that a quantised checkpoint stores in blocks with scales
-    Cut cut;
+    bool quantizable = false;   // a matrix that a quantised checkpoint stores in blocks with scales
+    bool row_parallel = false;  // its inputs are what the slices divide, its products partial sums
+    Cut cut{};
     int expert = -1;  // with Along::Expert
     int experts = 0;
 };
 
 // Every tensor of a model, in the order of use.
 std::vector<TensorSpec> tensor_catalog(const ModelConfig& config);
+
+// What multi-token-prediction layer `layer` has besides the tensors of a layer (DeepSeek-V3,
+// arXiv:2412.19437, 2.2). Checkpoints hold it, generation does without.
+std::vector<TensorSpec> prediction_tensors(const ModelConfig& config, int layer);
+
+// The block that one scale of a quantised tensor stands for; none where it is not quantised.
+struct Block {
+    int rows = 0, cols = 0;
+    bool operator==(const Block&) const = default;
+};
+Block block_of(const TensorSpec& tensor, const Quantization& quantization);
+
+// How many blocks of `block` cover `length`.
+constexpr std::int64_t blocks(std::int64_t length, int block) { return (length + block - 1) / block; }
 
 // A half-open range.
 struct Range {

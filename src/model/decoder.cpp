@@ -32,17 +32,28 @@ struct Widths {
 
 void widen(std::int64_t& width, std::int64_t to) { width = std::max(width, to); }
 
+void widen(Widths& widest, const MlaSpec& mla, const Shard& shard) {
+    const std::int64_t heads = shard.range(mla.heads).size();
+    const std::int64_t q = heads * mla.key_dim();
+    widen(widest.entry, (mla.q_rank > 0 ? mla.q_rank : q) + mla.latent_dim());
+    widen(widest.q, mla.q_rank > 0 ? q : 0);
+    widen(widest.q_latent, heads * mla.latent_dim());
+    widen(widest.attended, heads * mla.kv_rank);
+    widen(widest.values, heads * mla.v_dim);
+}
+
+void widen(Widths& widest, const GqaSpec& gqa, const Shard& shard) {
+    const std::int64_t kv = shard.range(gqa.kv_heads).size() * gqa.head_dim;
+    const std::int64_t q = kv * gqa.group();
+    widen(widest.entry, q + 2 * kv);
+    widen(widest.q, q);
+    widen(widest.values, q);
+}
+
 Widths widths_of(const ModelConfig& config, const Shard& shard) {
     Widths widest;
     for (const LayerSpec& layer : config.layers) {
-        const MlaSpec& mla = layer.attention;
-        const std::int64_t heads = shard.range(mla.heads).size();
-        const std::int64_t q = heads * mla.key_dim();
-        widen(widest.entry, (mla.q_rank > 0 ? mla.q_rank : q) + mla.latent_dim());
-        widen(widest.q, mla.q_rank > 0 ? q : 0);
-        widen(widest.q_latent, heads * mla.latent_dim());
-        widen(widest.attended, heads * mla.kv_rank);
-        widen(widest.values, heads * mla.v_dim);
+        std::visit([&](const auto& attention) { widen(widest, attention, shard); }, layer.attention);
         if (const auto* dense = std::get_if<DenseSpec>(&layer.feed_forward)) {
             widen(widest.hidden, shard.range(dense->hidden).size());
         }
@@ -55,6 +66,12 @@ Widths widths_of(const ModelConfig& config, const Shard& shard) {
         }
     }
     return widest;
+}
+
+// A norm that only some models have.
+std::optional<ConstView> gain_of(const Tensor& norm) {
+    if (norm.view().data == nullptr) return std::nullopt;
+    return norm.view();
 }
 
 ConstView ints(const std::vector<std::int32_t>& values) {
@@ -152,8 +169,10 @@ Decoder::Rows Decoder::rows_of(const Step& step) const {
     rows.positions = ints(step.positions);
     rows.slots = ints(step.slots);
     for (const StepSequence& sequence : step.sequences) {
-        rows.sequences.push_back(
-            {sequence.first_row, sequence.rows, sequence.context, step.pages.data() + sequence.first_page});
+        const std::span<const std::int32_t> masked(step.masked.data() + sequence.first_masked,
+                                                   static_cast<std::size_t>(sequence.masked));
+        rows.sequences.push_back({sequence.first_row, sequence.rows, sequence.context,
+                                  step.pages.data() + sequence.first_page, masked});
     }
     rows.x = take(space_->x, rows.count, config_.dim);
     rows.h = take(space_->h, rows.count, config_.dim);
@@ -171,22 +190,29 @@ View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
         const bool last = i + 1 == weights_.layers.size();
         const int index = static_cast<int>(i);
         if (observer != nullptr) observer->hidden(index, rows.x);
-        attend(spec.attention, layer.attention, rows, cache.layer(index));
-        ops_.seam(rows.x, rows.delta, layer.ffn_norm.view(), config_.norm_eps, rows.h);
+        if (const auto* mla = std::get_if<MlaSpec>(&spec.attention)) {
+            attend(*mla, std::get<MlaWeights>(layer.attention), rows, cache.layer(index));
+        } else {
+            attend(std::get<GqaSpec>(spec.attention), std::get<GqaWeights>(layer.attention), rows,
+                   cache.layer(index));
+        }
+        ops_.seam(rows.x, rows.delta, gain_of(layer.attention_post_norm), layer.ffn_norm.view(),
+                  config_.norm_eps, rows.h);
         if (const auto* moe = std::get_if<MoeWeights>(&layer.feed_forward)) {
             feed(std::get<MoeSpec>(spec.feed_forward), *moe, rows, index, observer);
         } else {
             feed(std::get<DenseWeights>(layer.feed_forward), rows);
         }
         const Tensor& next = last ? weights_.norm : weights_.layers[i + 1].attention_norm;
-        ops_.seam(rows.x, rows.delta, next.view(), config_.norm_eps, rows.h);
+        ops_.seam(rows.x, rows.delta, gain_of(layer.ffn_post_norm), next.view(), config_.norm_eps, rows.h);
     }
     if (observer != nullptr) observer->hidden(static_cast<int>(weights_.layers.size()), rows.x);
     return logits(step, rows);
 }
 
 void Decoder::embed(Rows& rows) {
-    ops_.embed(rows.tokens, weights_.embed.view(), vocabulary_slices_.front(), rows.x);
+    ops_.embed(rows.tokens, weights_.embed.view(), vocabulary_slices_.front(), config_.embedding_scale,
+               rows.x);
     sum_over_ranks(rows.x);
 }
 
@@ -226,12 +252,42 @@ void Decoder::attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows,
 
     const View attended = take(space_->attended, n, heads * spec.kv_rank);
     ops_.attention(q_latent, rows.sequences, {cache, 0},
-                   {heads, 1, width, spec.kv_rank, config_.attention_scale, 0}, attended);
+                   {heads, 1, width, spec.kv_rank, config_.attention_scale, config_.attention_softcap},
+                   attended);
     const View values = take(space_->values, n, heads * spec.v_dim);
     ops_.head_product(attended, spec.kv_rank, weights.absorb_v, spec.v_dim, values);
 
-    const View partials = take(space_->partials, n * shard_.count(), config_.dim);
-    ops_.product(values, *weights.out, partials);
+    project_out(*weights.out, values, rows);
+}
+
+void Decoder::attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows, View cache) {
+    const std::int64_t n = rows.count;
+    const std::int64_t dim = spec.head_dim;
+    const std::int64_t kv_heads = shard_.range(spec.kv_heads).size();
+    const std::int64_t heads = kv_heads * spec.group();
+    const View entry = take(space_->entry, n, weights.entry->rows);
+    ops_.product(rows.h, *weights.entry, entry);
+    if (spec.qkv_bias) ops_.add_bias(weights.entry_bias.view(), entry);
+
+    const bool interleaved = config_.rope.interleaved;
+    const View rotations = space_->rotations.view();
+    const View q = take(space_->q, n, heads * dim);
+    const View keys = entry.columns(heads * dim, kv_heads * dim);
+    ops_.rope(entry.columns(0, heads * dim), {heads, dim, dim}, dim, interleaved, rows.positions, rotations,
+              q);
+    ops_.rope(keys, {kv_heads, dim, dim}, dim, interleaved, rows.positions, rotations, keys);
+    ops_.store_rows(entry.columns(heads * dim, 2 * kv_heads * dim), rows.slots, 0, cache);
+
+    const View values = take(space_->values, n, heads * dim);
+    ops_.attention(q, rows.sequences, {cache, kv_heads * dim},
+                   {heads, kv_heads, dim, dim, config_.attention_scale, config_.attention_softcap}, values);
+    project_out(*weights.out, values, rows);
+    if (spec.out_bias) ops_.add_bias(weights.out_bias.view(), rows.delta);
+}
+
+void Decoder::project_out(const PackedWeight& out, View values, Rows& rows) {
+    const View partials = take(space_->partials, rows.count * shard_.count(), config_.dim);
+    ops_.product(values, out, partials);
     ops_.sum_slices(partials, shard_.count(), rows.delta);
     sum_over_ranks(rows.delta);
 }

@@ -46,6 +46,8 @@ private:
     Rows rows_of(const Step& step) const;
     void embed(Rows& rows);
     void attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows, View cache);
+    void attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows, View cache);
+    void project_out(const PackedWeight& out, View values, Rows& rows);
     void feed(const DenseWeights& weights, Rows& rows);
     void feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, int layer, StepObserver* observer);
     // This rank's row-parallel partial sums of gate_up and down: [slices * rows, dim].

@@ -4,16 +4,22 @@
 
 namespace sluice {
 
-std::size_t kv_page_bytes(const ModelConfig& config, DType dtype) {
-    std::size_t width = 0;
-    for (const LayerSpec& layer : config.layers)
-        width += static_cast<std::size_t>(layer.attention.latent_dim());
-    return width * kernels::kPageTokens * size_of(dtype);
+std::int64_t kv_row_width(const LayerSpec& layer, const Shard& shard) {
+    if (const auto* mla = std::get_if<MlaSpec>(&layer.attention)) return mla->latent_dim();
+    const auto& gqa = std::get<GqaSpec>(layer.attention);
+    return 2 * shard.range(gqa.kv_heads).size() * gqa.head_dim;
 }
 
-KvCache::KvCache(Memory& memory, const ModelConfig& config, DType dtype, int pages) : pages_(pages) {
+std::size_t kv_page_bytes(const ModelConfig& config, const Shard& shard, DType dtype) {
+    std::int64_t width = 0;
+    for (const LayerSpec& layer : config.layers) width += kv_row_width(layer, shard);
+    return static_cast<std::size_t>(width) * kernels::kPageTokens * size_of(dtype);
+}
+
+KvCache::KvCache(Memory& memory, const ModelConfig& config, const Shard& shard, DType dtype, int pages)
+    : pages_(pages) {
     for (const LayerSpec& layer : config.layers) {
-        layers_.emplace_back(memory, dtype, Shape{pages, kernels::kPageTokens, layer.attention.latent_dim()});
+        layers_.emplace_back(memory, dtype, Shape{pages, kernels::kPageTokens, kv_row_width(layer, shard)});
     }
 }
 

@@ -25,6 +25,29 @@ void stretch_by_yarn(const RopeSpec& rope, std::vector<float>& frequencies) {
     }
 }
 
+// Wavelengths that fit often into the original length are kept, those that hardly fit are stretched whole,
+// and between the two the share goes evenly (Llama 3.1's released code).
+void stretch_by_wavelength(const RopeSpec& rope, std::vector<float>& frequencies) {
+    const auto original = static_cast<float>(rope.original_length);
+    for (float& frequency : frequencies) {
+        const float fits = original * frequency / (2 * std::numbers::pi_v<float>);
+        const float keep = std::clamp(
+            (fits - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor), 0.0F, 1.0F);
+        frequency = (1 - keep) * frequency / rope.factor + keep * frequency;
+    }
+}
+
+void stretch(const RopeSpec& rope, std::vector<float>& frequencies) {
+    switch (rope.scaling) {
+        case RopeSpec::Scaling::None: return;
+        case RopeSpec::Scaling::Linear:
+            for (float& frequency : frequencies) frequency /= rope.factor;
+            return;
+        case RopeSpec::Scaling::Llama3: return stretch_by_wavelength(rope, frequencies);
+        case RopeSpec::Scaling::Yarn: return stretch_by_yarn(rope, frequencies);
+    }
+}
+
 }  // namespace
 
 std::vector<float> rope_frequencies(const RopeSpec& rope) {
@@ -33,7 +56,7 @@ std::vector<float> rope_frequencies(const RopeSpec& rope) {
         const float exponent = static_cast<float>(2 * i) / static_cast<float>(rope.dim);
         frequencies[i] = 1.0F / std::pow(rope.theta, exponent);
     }
-    if (rope.scaling == RopeSpec::Scaling::Yarn) stretch_by_yarn(rope, frequencies);
+    stretch(rope, frequencies);
     return frequencies;
 }
 

@@ -7,9 +7,9 @@
 
 namespace sluice {
 
-// Inverse frequency of each pair, [dim / 2], in float32 as the reference implementations compute it. YaRN
-// blends between stretched and plain frequencies by the number of turns in the original length
-// (arXiv:2309.00071, 3.2).
+// Inverse frequency of each pair, [dim / 2], in float32 as the reference implementations compute it: plain,
+// stretched by a constant, or blended between the two by the number of turns in the original length, linearly
+// in the turns (Llama3) or in the pair's index (YaRN, arXiv:2309.00071, 3.2).
 std::vector<float> rope_frequencies(const RopeSpec& rope);
 
 // [positions, dim / 2, 2]: cos and sin of position * frequency, times the amplitude.

@@ -11,7 +11,8 @@ namespace sluice {
 // Rows of one sequence in a step: they take positions [context - rows, context).
 struct StepSequence {
     std::int32_t first_row = 0, rows = 0, context = 0;
-    std::int32_t first_page = 0;  // index into Step::pages; ceil(context / kPageTokens) of them
+    std::int32_t first_page = 0;                // index into Step::pages; ceil(context / kPageTokens) of them
+    std::int32_t first_masked = 0, masked = 0;  // of Step::masked
 };
 
 struct Step {
@@ -21,6 +22,7 @@ struct Step {
         slots;  // [rows]: where the row goes in the KV cache: page * kPageTokens + place
     std::vector<StepSequence> sequences;
     std::vector<std::int32_t> pages;
+    std::vector<std::int32_t> masked;      // positions of keys that attention must not see, ascending
     std::vector<std::int32_t> logit_rows;  // rows whose logits are wanted, ascending
 };
 

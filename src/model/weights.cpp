@@ -1,5 +1,6 @@
 #include "model/weights.hpp"
 
+#include "checkpoint/layout.hpp"
 #include "core/error.hpp"
 
 #include <algorithm>
@@ -30,27 +31,59 @@ HostMatrix matrix_of(const TensorSlice& slice) {
     return matrix;
 }
 
+using ReadSlice = std::function<TensorSlice(const TensorSpec&, int slice)>;
+
+// A slice's part without its values.
+TensorSlice form_of(const TensorSpec& tensor, int slice, int slices, const Quantization& quantization,
+                    DType router) {
+    const Block block = block_of(tensor, quantization);
+    const SlicePart part =
+        slice_part(tensor, tensor.cut.along == Along::Common ? kCommonIndex : slice, slices, block);
+    TensorSlice form;
+    form.dtype = block != Block{} ? quantization.dtype : tensor.quantizable ? DType::BF16 : router;
+    form.shape = part.shape;
+    form.scale_rows = part.scale_rows.size();
+    form.scale_cols = part.scale_cols.size();
+    form.scales.resize(block != Block{} ? 1 : 0);  // that there are some is all that counts
+    form.block_rows = block.rows;
+    form.block_cols = block.cols;
+    form.row_offset = part.row_offset;
+    form.col_offset = part.col_offset;
+    return form;
+}
+
+// Reads and packs; or, where `counts`, takes slices without values and finds only how much they would take.
 class Loader {
 public:
-    Loader(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops& ops, Products gemm)
-        : checkpoint_(checkpoint), shard_(shard), ops_(ops), gemm_(gemm) {
-        for (TensorSpec& tensor : tensor_catalog(checkpoint.config())) {
+    Loader(const ModelConfig& config, ReadSlice read, const Shard& shard, const Ops& ops, Products gemm,
+           bool counts)
+        : config_(config),
+          read_slice_(std::move(read)),
+          shard_(shard),
+          ops_(ops),
+          gemm_(gemm),
+          counts_(counts) {
+        for (TensorSpec& tensor : tensor_catalog(config)) {
             std::string name = tensor.name;
             unread_.emplace(std::move(name), std::move(tensor));
         }
     }
 
-    Weights load(const std::function<void(std::uint64_t)>& progress) {
+    Weights load(const std::function<void()>& progress) {
         Weights weights;
-        weights.embed = table("/embed");
-        const auto& layers = checkpoint_.config().layers;
-        for (std::size_t i = 0; i < layers.size(); ++i) {
-            weights.layers.push_back(layer(fmt::format("/layers/{}", i), layers[i]));
-            progress(checkpoint_.bytes_read());
+        {
+            const Slices embed = read("/embed");
+            weights.embed = table(embed);
+            bytes_.embedding = bytes_.all;
+            if (config_.tied_head) weights.head = stacked({&embed, 1}, Products::Bf16);
         }
-        weights.norm = vector("/norm");
-        weights.head = stacked({"/head"}, Products::Bf16);
-        progress(checkpoint_.bytes_read());
+        for (std::size_t i = 0; i < config_.layers.size(); ++i) {
+            weights.layers.push_back(layer(fmt::format("/layers/{}", i), config_.layers[i]));
+            progress();
+        }
+        weights.norm = vector({"/norm"}, config_.logit_scale);
+        if (!config_.tied_head) weights.head = stacked({"/head"}, Products::Bf16);
+        progress();
         expect(unread_.empty(), "tensor {} of the catalog was not read",
                unread_.empty() ? "" : unread_.begin()->first);
         weights.bytes = bytes_;
@@ -58,29 +91,35 @@ public:
     }
 
 private:
+    using Slices = std::vector<TensorSlice>;
+
     LayerWeights layer(const std::string& at, const LayerSpec& spec) {
+        const bool post_norms = config_.post_norms;
         LayerWeights weights;
-        weights.attention_norm = vector(at + "/attention_norm");
-        weights.attention = attention(at + "/attention", spec.attention);
-        weights.ffn_norm = vector(at + "/ffn_norm");
+        weights.attention_norm = vector({at + "/attention_norm"});
+        std::visit([&](const auto& attention) { weights.attention = load(at + "/attention", attention); },
+                   spec.attention);
+        if (post_norms) weights.attention_post_norm = vector({at + "/attention_post_norm"});
+        weights.ffn_norm = vector({at + "/ffn_norm"});
         if (const auto* moe = std::get_if<MoeSpec>(&spec.feed_forward)) {
             weights.feed_forward = mixture(at, *moe);
         } else {
             weights.feed_forward = dense(at + "/ffn");
         }
+        if (post_norms) weights.ffn_post_norm = vector({at + "/ffn_post_norm"});
         return weights;
     }
 
-    MlaWeights attention(const std::string& at, const MlaSpec& mla) {
+    MlaWeights load(const std::string& at, const MlaSpec& mla) {
         MlaWeights weights;
         if (mla.q_rank > 0) {
             weights.entry = stacked({at + "/q_a", at + "/kv_a"}, gemm_);
-            weights.q_norm = vector(at + "/q_a_norm");
+            weights.q_norm = vector({at + "/q_a_norm"});
             weights.q_b = stacked({at + "/q_b"}, gemm_);
         } else {
             weights.entry = stacked({at + "/q", at + "/kv_a"}, gemm_);
         }
-        weights.kv_norm = vector(at + "/kv_a_norm");
+        weights.kv_norm = vector({at + "/kv_a_norm"});
         absorb(at + "/kv_b", mla, weights);
         weights.out = segmented(at + "/o");
         return weights;
@@ -102,6 +141,15 @@ private:
         }
     }
 
+    GqaWeights load(const std::string& at, const GqaSpec& gqa) {
+        GqaWeights weights;
+        weights.entry = stacked({at + "/q", at + "/k", at + "/v"}, gemm_);
+        if (gqa.qkv_bias) weights.entry_bias = vector({at + "/q_bias", at + "/k_bias", at + "/v_bias"});
+        weights.out = segmented(at + "/o");
+        if (gqa.out_bias) weights.out_bias = vector({at + "/o_bias"});
+        return weights;
+    }
+
     DenseWeights dense(const std::string& at) {
         return {stacked({at + "/gate", at + "/up"}, gemm_), segmented(at + "/down")};
     }
@@ -109,12 +157,13 @@ private:
     MoeWeights mixture(const std::string& at, const MoeSpec& moe) {
         MoeWeights weights;
         weights.router = stacked({at + "/router"}, Products::F32);
-        if (moe.router_bias) weights.router_bias = vector(at + "/router_bias");
+        if (moe.router_bias) weights.router_bias = vector({at + "/router_bias"});
         const int experts = moe.router.experts;
         for (int slice = 0; slice <= shard_.count(); ++slice) {
             weights.first_expert.push_back(
                 static_cast<std::int32_t>(part_of(experts, shard_.first() + slice, shard_.slices).begin));
         }
+        const std::uint64_t before = bytes_.all;
         for (int expert = 0; expert < experts; ++expert) {
             const std::string name = fmt::format("{}/experts/{}", at, expert);
             if (expert < weights.first_expert.front() || expert >= weights.first_expert.back()) {
@@ -124,40 +173,59 @@ private:
             weights.gate_up.push_back(stacked({name + "/gate", name + "/up"}, gemm_));
             weights.down.push_back(segmented(name + "/down"));
         }
+        bytes_.experts += bytes_.all - before;
         if (moe.shared_hidden > 0) weights.shared = dense(at + "/shared");
         return weights;
     }
 
     // This rank's slices of a tensor, in order; of a common or an expert's tensor, the one.
-    std::vector<TensorSlice> read(const std::string& name) {
+    Slices read(const std::string& name) {
         const auto found = unread_.find(name);
         expect(found != unread_.end(), "tensor {} is not in the catalog, or read twice", name);
         const TensorSpec tensor = std::move(found->second);
         unread_.erase(found);
-        std::vector<TensorSlice> slices;
+        Slices slices;
         for (int slice = shard_.first(); slice < shard_.first() + shard_.count(); ++slice) {
             if (slice_range(tensor, slice, shard_.slices).size() == 0) continue;
-            slices.push_back(checkpoint_.read(tensor, slice));
+            slices.push_back(read_slice_(tensor, slice));
             if (tensor.cut.along == Along::Common) break;
         }
+        note_held({&slices, 1});
         return slices;
     }
 
+    // That these stand in memory at once, not packed yet.
+    void note_held(std::span<const Slices> tensors) {
+        std::uint64_t held = 0;
+        for (const Slices& tensor : tensors) {
+            for (const TensorSlice& slice : tensor) {
+                held += static_cast<std::uint64_t>(slice.shape.elements()) * size_of(slice.dtype) +
+                        static_cast<std::uint64_t>(slice.scale_rows * slice.scale_cols) * sizeof(float);
+            }
+        }
+        bytes_.staging = std::max(bytes_.staging, held);
+    }
+
     Packed pack(PackArgs args) {
-        args.power_of_two_scales = checkpoint_.config().quantization.power_of_two_scales;
-        Packed packed = ops_.pack(args);
-        bytes_ += packed->bytes;
+        args.power_of_two_scales = config_.quantization.power_of_two_scales;
+        Packed packed = counts_ ? nullptr : ops_.pack(args);
+        bytes_.all += counts_ ? ops_.packed_bytes(args) : packed->bytes;
         return packed;
     }
 
     // Outputs below one another: all slices of the first tensor, then of the next.
     Packed stacked(const std::vector<std::string>& names, Products products) {
-        std::vector<std::vector<TensorSlice>> tensors;
+        std::vector<Slices> tensors;
+        for (const std::string& name : names) tensors.push_back(read(name));
+        note_held(tensors);
+        return stacked(tensors, products);
+    }
+
+    Packed stacked(std::span<const Slices> tensors, Products products) {
         std::vector<WeightPart> parts;
         std::int64_t row = 0;
-        for (const std::string& name : names) {
-            tensors.push_back(read(name));
-            for (const TensorSlice& slice : tensors.back()) {
+        for (const Slices& tensor : tensors) {
+            for (const TensorSlice& slice : tensor) {
                 parts.push_back({matrix_of(slice), row, 0});
                 row += slice.shape[0];
             }
@@ -167,56 +235,107 @@ private:
 
     // A row-parallel tensor: each slice's columns are a segment.
     Packed segmented(const std::string& name) {
-        const std::vector<TensorSlice> slices = read(name);
+        const Slices slices = read(name);
         std::vector<WeightPart> parts;
         for (const TensorSlice& slice : slices)
             parts.push_back({matrix_of(slice), 0, static_cast<int>(parts.size())});
         return pack({.parts = parts, .products = gemm_});
     }
 
-    Tensor vector(const std::string& name) {
-        const TensorSlice slice = read(name).front();
-        Tensor tensor(ops_.memory(), DType::F32, slice.shape);
-        auto* out = tensor.view().as<float>();
-        for (std::int64_t i = 0; i < slice.shape[0]; ++i) {
-            if (slice.dtype == DType::F32) {
-                std::memcpy(out + i, slice.values.data() + 4 * i, 4);
-            } else {
-                expect(slice.dtype == DType::BF16, "{} is {}", name, name_of(slice.dtype));
-                bf16 bits = 0;
-                std::memcpy(&bits, slice.values.data() + 2 * i, 2);
-                out[i] = to_float(bits);
+    // An empty one where only bytes are counted.
+    Tensor claim(DType dtype, const Shape& shape) {
+        bytes_.all += static_cast<std::uint64_t>(shape.elements()) * size_of(dtype);
+        return counts_ ? Tensor() : Tensor(ops_.memory(), dtype, shape);
+    }
+
+    // All slices of the first tensor, then of the next, as float32, times `scale`.
+    Tensor vector(const std::vector<std::string>& names, float scale = 1) {
+        Slices slices;
+        std::int64_t length = 0;
+        for (const std::string& name : names) {
+            for (TensorSlice& slice : read(name)) {
+                length += slice.shape[0];
+                slices.push_back(std::move(slice));
             }
         }
-        bytes_ += tensor.bytes();
+        Tensor tensor = claim(DType::F32, {length});
+        if (counts_) return tensor;
+        auto* out = tensor.view().as<float>();
+        for (const TensorSlice& slice : slices) {
+            const HostMatrix row{slice.values.data(), slice.dtype, 1, slice.shape[0]};
+            for (std::int64_t i = 0; i < slice.shape[0]; ++i) *out++ = row.at(0, i) * scale;
+        }
         return tensor;
     }
 
-    Tensor table(const std::string& name) {
-        const std::vector<TensorSlice> slices = read(name);
+    // As bfloat16, which is what every family's own code takes from its table.
+    Tensor table(const Slices& slices) {
         std::int64_t rows = 0;
         for (const TensorSlice& slice : slices) rows += slice.shape[0];
-        Tensor tensor(ops_.memory(), slices.front().dtype, {rows, slices.front().shape[1]});
-        auto* out = tensor.view().as<std::byte>();
-        for (const TensorSlice& slice : slices)
-            out = std::copy(slice.values.begin(), slice.values.end(), out);
-        bytes_ += tensor.bytes();
+        Tensor tensor = claim(DType::BF16, {rows, slices.front().shape[1]});
+        if (counts_) return tensor;
+        auto* out = tensor.view().as<bf16>();
+        for (const TensorSlice& slice : slices) {
+            if (slice.dtype == DType::BF16) {
+                std::memcpy(out, slice.values.data(), slice.values.size());
+            } else {
+                const HostMatrix all{slice.values.data(), slice.dtype, 1, slice.shape.elements()};
+                for (std::int64_t i = 0; i < all.cols; ++i) out[i] = to_bf16(all.at(0, i));
+            }
+            out += slice.shape.elements();
+        }
         return tensor;
     }
 
-    SluiceCheckpoint& checkpoint_;
+    const ModelConfig& config_;
+    ReadSlice read_slice_;
     Shard shard_;
     const Ops& ops_;
     Products gemm_;
+    bool counts_;
     std::unordered_map<std::string, TensorSpec> unread_;
-    std::size_t bytes_ = 0;
+    WeightBytes bytes_;
 };
 
 }  // namespace
 
 Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops& ops, Products gemm,
                      const std::function<void(std::uint64_t)>& progress) {
-    return Loader(checkpoint, shard, ops, gemm).load(progress);
+    const auto read = [&](const TensorSpec& tensor, int slice) { return checkpoint.read(tensor, slice); };
+    return Loader(checkpoint.config(), read, shard, ops, gemm, false).load([&] {
+        progress(checkpoint.bytes_read());
+    });
+}
+
+WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router, const Ops& ops) {
+    const auto read = [&](const TensorSpec& tensor, int slice) {
+        return form_of(tensor, slice, shard.slices, config.quantization, router);
+    };
+    ModelConfig part = config;
+    const auto count = [&](std::vector<LayerSpec> layers) {
+        part.layers = std::move(layers);
+        return Loader(part, read, shard, ops, Products::Bf16, true).load([] {}).bytes;
+    };
+    const WeightBytes outside = count({});
+    WeightBytes sum = outside;
+    for (const LayerKind& kind : layer_kinds(config)) {
+        const WeightBytes with = count({kind.spec});
+        sum.all += kind.count * (with.all - outside.all);
+        sum.experts += kind.count * with.experts;
+        sum.staging = std::max(sum.staging, with.staging);
+    }
+    return sum;
+}
+
+DType router_type(const ModelConfig& config, const std::function<DType(const TensorSpec&)>& type_of) {
+    for (const TensorSpec& tensor : tensor_catalog(config))
+        if (tensor.name.ends_with("/router")) return type_of(tensor);
+    return DType::BF16;
+}
+
+DType router_type(SluiceCheckpoint& checkpoint) {
+    return router_type(checkpoint.config(),
+                       [&](const TensorSpec& tensor) { return checkpoint.find(tensor, 0).dtype; });
 }
 
 }  // namespace sluice

@@ -3,6 +3,7 @@
 
 #include "backend/ops.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
+#include "model/catalog.hpp"
 #include "model/config.hpp"
 #include "model/shard.hpp"
 
@@ -23,6 +24,13 @@ struct MlaWeights {
     Packed out;                    // a segment a slice
 };
 
+struct GqaWeights {
+    Packed entry;       // rows: q's local heads, then k's, then v's
+    Tensor entry_bias;  // likewise; empty without
+    Packed out;         // a segment a slice
+    Tensor out_bias;    // empty without
+};
+
 struct DenseWeights {
     Packed gate_up;  // rows: gate, then up
     Packed down;     // a segment a slice
@@ -37,22 +45,41 @@ struct MoeWeights {
 };
 
 struct LayerWeights {
-    Tensor attention_norm, ffn_norm;
-    MlaWeights attention;
+    Tensor attention_norm, attention_post_norm;  // post norms: empty without
+    Tensor ffn_norm, ffn_post_norm;
+    std::variant<MlaWeights, GqaWeights> attention;
     std::variant<DenseWeights, MoeWeights> feed_forward;
 };
 
+// Memory that weights take.
+struct WeightBytes {
+    std::uint64_t all = 0;
+    std::uint64_t staging =
+        0;  // beside them while they are loaded: the most that is read before it is packed
+    std::uint64_t embedding = 0, experts = 0;  // of it: the table (not the output matrix), routed experts
+    bool operator==(const WeightBytes&) const = default;
+};
+
 struct Weights {
-    Tensor embed;  // BF16 or F32 [local vocabulary, dim]
+    Tensor embed;  // BF16 [local vocabulary, dim]
     std::vector<LayerWeights> layers;
-    Tensor norm;
+    Tensor norm;  // with the logits' scale in it
     Packed head;
-    std::size_t bytes = 0;  // packed, all together
+    WeightBytes bytes;
 };
 
 // Reads exactly this rank's slices, each tensor once, and packs them. `gemm` says how activations enter
 // quantised products. `progress` is told the bytes read so far after each layer.
 Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops& ops, Products gemm,
                      const std::function<void(std::uint64_t)>& progress);
+
+// What load_weights would claim on this rank for a checkpoint of this configuration, to the byte. `router`:
+// BF16 or F32, as the checkpoint stores its routers, which are kept so; no other type makes a difference, but
+// to what is read: there the embedding passes for stored like them, and matrices without scales for BF16.
+WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router, const Ops& ops);
+
+// How a checkpoint stores its routers, by how it stores a tensor; BF16 where it has none.
+DType router_type(const ModelConfig& config, const std::function<DType(const TensorSpec&)>& type_of);
+DType router_type(SluiceCheckpoint& checkpoint);
 
 }  // namespace sluice

@@ -84,6 +84,13 @@ std::optional<std::string> bytes_of_byte_level(std::string_view spelling) {
     return bytes;
 }
 
+std::string byte_level_of_bytes(std::string_view bytes) {
+    std::string spelling;
+    for (const char byte : bytes)
+        append_utf8(byte_alphabet().spelling[static_cast<unsigned char>(byte)], spelling);
+    return spelling;
+}
+
 BpeModel::BpeModel(const Json& model, const std::string& where) {
     const std::string type = model.value("type", "BPE");
     require(type == "BPE", ExitCode::Checkpoint, "{}: the model {} is not supported, only BPE", where, type);
@@ -94,6 +101,32 @@ BpeModel::BpeModel(const Json& model, const std::string& where) {
     read_vocabulary(model["vocab"], where);
     read_merges(model["merges"], where);
     find_whole_tokens(model.value("ignore_merges", false));
+}
+
+BpeModel::BpeModel(const std::vector<std::string>& tokens, const std::string& where) {
+    std::unordered_map<std::string_view, Token> ids;
+    for (std::size_t id = 0; id < tokens.size(); ++id) {
+        require(ids.emplace(tokens[id], static_cast<Token>(id)).second, ExitCode::Checkpoint,
+                "{}: the token of rank {} stands twice", where, id);
+        vocabulary_.emplace(byte_level_of_bytes(tokens[id]), static_cast<Token>(id));
+    }
+    find_byte_tokens(where);
+    std::vector<Merge> merges;
+    for (std::size_t id = 0; id < tokens.size(); ++id) {
+        const std::string_view whole = tokens[id];
+        expect(!whole.empty() && whole.size() <= kMaxRankedBytes, "a ranked token of {} bytes", whole.size());
+        for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+            const auto left = ids.find(whole.substr(0, cut));
+            if (left == ids.end()) continue;
+            const auto right = ids.find(whole.substr(cut));
+            if (right == ids.end()) continue;
+            merges.push_back({pair_of(left->second, right->second), static_cast<std::uint32_t>(id),
+                              static_cast<Token>(id)});
+        }
+    }
+    make_room_for_merges(merges.size());
+    for (const Merge& merge : merges) add_merge(merge);
+    find_whole_tokens(true);
 }
 
 void BpeModel::read_vocabulary(const Json& vocabulary, const std::string& where) {
@@ -108,13 +141,15 @@ void BpeModel::read_vocabulary(const Json& vocabulary, const std::string& where)
                 "{}: model.vocab gives the id {} twice, once to \"{}\"", where, id, spelling);
         vocabulary_.emplace(spelling, static_cast<Token>(id));
     }
+    find_byte_tokens(where);
+}
+
+void BpeModel::find_byte_tokens(const std::string& where) {
     for (unsigned byte = 0; byte < 256; ++byte) {
-        std::string spelling;
-        append_utf8(byte_alphabet().spelling[byte], spelling);
+        const std::string spelling = byte_level_of_bytes(std::string(1, static_cast<char>(byte)));
         const auto found = vocabulary_.find(spelling);
         require(found != vocabulary_.end() || never_in_utf8(byte), ExitCode::Checkpoint,
-                "{}: model.vocab has no token for the byte 0x{:02x} (\"{}\"), so it is not a byte-level "
-                "vocabulary",
+                "{}: the vocabulary has no token for the byte 0x{:02x} (\"{}\"), so it is not byte-level",
                 where, byte, spelling);
         byte_tokens_[byte] = found != vocabulary_.end() ? found->second : -1;
     }
@@ -129,21 +164,30 @@ void BpeModel::read_merges(const Json& merges, const std::string& where) {
                 spelling);
         return found->second;
     };
-    std::size_t size = 16;
-    while (size < merges.size() * 2) size *= 2;
-    slots_.assign(size, kEmpty);
-    merges_.reserve(merges.size());
+    make_room_for_merges(merges.size());
     for (const Json& entry : merges) {
         if (entry.is_string() && entry.get_ref<const std::string&>().starts_with("#version")) continue;
         const auto [left, right] = read_merge(entry, where);
         const Token left_id = id_of(left, entry);
         const std::uint64_t pair = pair_of(left_id, id_of(right, entry));
-        const auto rank = static_cast<std::uint32_t>(merges_.size());
-        merges_.push_back({pair, rank, id_of(left + right, entry)});
-        std::size_t slot = scatter(pair) & (size - 1);
-        while (slots_[slot] != kEmpty && merges_[slots_[slot]].pair != pair) slot = (slot + 1) & (size - 1);
-        slots_[slot] = rank;  // of a pair that stands twice, the later rank counts
+        add_merge({pair, static_cast<std::uint32_t>(merges_.size()), id_of(left + right, entry)});
     }
+}
+
+void BpeModel::make_room_for_merges(std::size_t count) {
+    std::size_t size = 16;
+    while (size < count * 2) size *= 2;
+    slots_.assign(size, kEmpty);
+    merges_.reserve(count);
+}
+
+void BpeModel::add_merge(const Merge& merge) {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t slot = scatter(merge.pair) & mask;
+    while (slots_[slot] != kEmpty && merges_[slots_[slot]].pair != merge.pair) slot = (slot + 1) & mask;
+    slots_[slot] =
+        static_cast<std::uint32_t>(merges_.size());  // of a pair that stands twice, the later counts
+    merges_.push_back(merge);
 }
 
 void BpeModel::find_whole_tokens(bool ignore_merges) {

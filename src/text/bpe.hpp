@@ -1,4 +1,4 @@
-// Byte pair encoding over bytes: the `model` of a tokenizer.json.
+// Byte pair encoding over bytes: the `model` of a tokenizer.json, or tokens by rank.
 #pragma once
 
 #include "text/request.hpp"
@@ -15,15 +15,24 @@
 
 namespace sluice {
 
-inline constexpr Token kMaxTokens = 1 << 24;  // tables by id stay small whatever a file says
+inline constexpr Token kMaxTokens = 1 << 20;  // tables by id stay small whatever a file says
+
+inline constexpr std::size_t kMaxRankedBytes = 1024;
 
 // The bytes behind a byte-level token's printable spelling; nothing when a character is not of that alphabet.
 std::optional<std::string> bytes_of_byte_level(std::string_view spelling);
+
+// The other way.
+std::string byte_level_of_bytes(std::string_view bytes);
 
 class BpeModel {
 public:
     // Errors: ExitCode::Checkpoint, naming `where` and the entry.
     BpeModel(const nlohmann::json& model, const std::string& where);
+    // From tokens whose id is their rank: a pair is merged when the two together are a token, the pair of the
+    // lowest token first, and a piece that is a token needs no merging. Tokens have 1 to kMaxRankedBytes
+    // bytes. Errors: ExitCode::Checkpoint, naming `where`: a token stands twice, or a byte has none.
+    BpeModel(const std::vector<std::string>& tokens, const std::string& where);
     BpeModel(const BpeModel&) = delete;
     BpeModel& operator=(const BpeModel&) = delete;
 
@@ -41,15 +50,18 @@ private:
         Token result;
     };
     void read_vocabulary(const nlohmann::json& vocabulary, const std::string& where);
+    void find_byte_tokens(const std::string& where);
     void read_merges(const nlohmann::json& merges, const std::string& where);
+    void make_room_for_merges(std::size_t count);
+    void add_merge(const Merge& merge);
     void find_whole_tokens(bool ignore_merges);
     const Merge* find_merge(Token left, Token right) const;
     void merge_pairs(std::string_view piece, std::vector<Token>& tokens) const;
 
     std::unordered_map<std::string, Token> vocabulary_;
     std::array<Token, 256> byte_tokens_{};
-    std::vector<Merge> merges_;                          // by rank
-    std::vector<std::uint32_t> slots_;                   // hash table of ranks, open addressing
+    std::vector<Merge> merges_;
+    std::vector<std::uint32_t> slots_;                   // hash table of merges, open addressing
     std::vector<std::string> whole_bytes_;               // owns the keys of whole_
     std::unordered_map<std::string_view, Token> whole_;  // pieces that are one token: no merging needed
 };

@@ -4,6 +4,7 @@
 #include "text/added_tokens.hpp"
 #include "text/bpe.hpp"
 #include "text/pre_tokenizer.hpp"
+#include "text/rank_file.hpp"
 #include "text/special_tokens.hpp"
 #include "text/utf8_decode.hpp"
 
@@ -54,6 +55,13 @@ public:
     }
 
     bool is_special(Token token) const override { return special_.contains(token); }
+
+    std::optional<Token> id_of(std::string_view name) const override {
+        for (const AddedToken& token : added_.tokens())
+            if (token.content == name) return token.id;
+        const auto found = model_->vocabulary().find(std::string(name));
+        return found != model_->vocabulary().end() ? std::optional(found->second) : std::nullopt;
+    }
 
     Token vocab_size() const override { return static_cast<Token>(bytes_.size()); }
 
@@ -149,14 +157,81 @@ std::unique_ptr<Tokenizer> build(const TokenizerFiles& files, const Json& file) 
     auto model = std::make_unique<const BpeModel>(file["model"], kFile);
     AddedTokens added = read_added_tokens(file, *model);
     const std::string prefix = file.contains("post_processor") ? template_prefix(file["post_processor"]) : "";
+    OwnEnds own;
+    own.prefix = prefix;
     SpecialTokens ends = read_special_tokens(
-        files, [&](const std::string& name) { return id_of(added, *model, name); }, prefix);
+        files, [&](const std::string& name) { return id_of(added, *model, name); }, own);
     PreTokenizer pre_tokenizer(file.value("pre_tokenizer", Json()), kFile);
     return std::make_unique<BpeTokenizer>(std::move(model), std::move(added), std::move(pre_tokenizer),
                                           std::move(ends));
 }
 
+// The special tokens that follow the ranked ones, in their published order: 256, most of them reserved.
+std::vector<AddedToken> ranked_special_tokens(Token first) {
+    std::vector<std::string> names = {"<|begin_of_text|>",
+                                      "<|end_of_text|>",
+                                      "<|reserved_special_token_0|>",
+                                      "<|reserved_special_token_1|>",
+                                      "<|finetune_right_pad_id|>",
+                                      "<|step_id|>",
+                                      "<|start_header_id|>",
+                                      "<|end_header_id|>",
+                                      "<|eom_id|>",
+                                      "<|eot_id|>",
+                                      "<|python_tag|>",
+                                      "<|image|>"};
+    for (int i = 2; names.size() < 256; ++i) names.push_back(fmt::format("<|reserved_special_token_{}|>", i));
+    std::vector<AddedToken> tokens;
+    for (std::string& name : names) {
+        tokens.push_back({first++, std::move(name), true, false, false, false, false});
+    }
+    return tokens;
+}
+
+// The pre-tokenizer that was published with such a file.
+Json ranked_pre_tokenizer() {
+    const char* pattern = R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3})"
+                          R"(| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+    const Json split = {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}};
+    const Json bytes = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+    return {{"type", "Sequence"}, {"pretokenizers", {split, bytes}}};
+}
+
 }  // namespace
+
+bool is_byte_level(const TokenizerFiles& files) {
+    const auto text = files.files.find(kFile);
+    if (text == files.files.end()) return false;
+    const Json file = parse_json(text->second, kFile, ExitCode::Checkpoint);
+    return file.is_object() && file.contains("decoder") && file["decoder"].is_object() &&
+           file["decoder"].value("type", Json()) == "ByteLevel";
+}
+
+std::unique_ptr<Tokenizer> make_ranked_tokenizer(const TokenizerFiles& files) {
+    const std::string where = "tokenizer.model";
+    const std::vector<std::string> ranked = read_rank_file(files.files.at(where), where);
+    const auto first = static_cast<Token>(ranked.size());
+    auto model = std::make_unique<const BpeModel>(ranked, where);
+    // Later models of the same vocabulary gave some reserved tokens names: tokenizer_config.json tells.
+    std::vector<AddedToken> tokens =
+        read_added_names(files, [](const std::string&) { return std::nullopt; }, {}).tokens;
+    OwnEnds own;
+    if (tokens.empty()) {
+        tokens = ranked_special_tokens(first);
+        own = {"<|begin_of_text|>", {"<|end_of_text|>", "<|eom_id|>", "<|eot_id|>"}, "<|begin_of_text|>"};
+    }
+    for (const AddedToken& token : tokens) {
+        require(
+            token.id >= first, ExitCode::Checkpoint,
+            "tokenizer_config.json: the added token \"{}\" has the id {}, which {} gives to a token of text",
+            token.content, token.id, where);
+    }
+    AddedTokens added(std::move(tokens));
+    SpecialTokens ends = read_special_tokens(
+        files, [&](const std::string& name) { return id_of(added, *model, name); }, own);
+    return std::make_unique<BpeTokenizer>(std::move(model), std::move(added),
+                                          PreTokenizer(ranked_pre_tokenizer(), where), std::move(ends));
+}
 
 std::unique_ptr<Tokenizer> make_bpe_tokenizer(const TokenizerFiles& files) {
     const auto text = files.files.find(kFile);

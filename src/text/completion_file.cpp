@@ -57,9 +57,8 @@ std::string to_json_line(const Completion& completion) {
         completion.id_json, to_json_string(completion.text), name_of(completion.finish_reason),
         completion.prompt_tokens, completion.completion_tokens);
     if (completion.tokens) fmt::format_to(out, R"(,"tokens":[{}])", fmt::join(*completion.tokens, ","));
-    if (completion.error)
-        fmt::format_to(out, R"(,"error":{{"code":{},"message":{}}})", to_json_string(completion.error->code),
-                       to_json_string(completion.error->message));
+    if (!completion.logprobs_json.empty()) fmt::format_to(out, R"(,"logprobs":{})", completion.logprobs_json);
+    if (completion.error) fmt::format_to(out, R"(,"error":{})", to_json(*completion.error));
     if (!completion.meta_json.empty()) fmt::format_to(out, R"(,"meta":{})", completion.meta_json);
     return line + "}";
 }
@@ -119,9 +118,13 @@ Finished CompletionFile::begin(const RunRecord& record) {
     return finished;
 }
 
-void CompletionFile::write(const Completion& completion) {
+void CompletionFile::write(const Completion& completion) { write_line(to_json_line(completion)); }
+
+void CompletionFile::write(const Score& score) { write_line(to_json_line(score)); }
+
+void CompletionFile::write_line(std::string line) {
     expect(begun_ && file_.is_open(), "CompletionFile::write without begin, or after close or a failure");
-    const std::string line = to_json_line(completion) + '\n';
+    line += '\n';
     if (const int problem = write_all(file_.fd(), line)) fail_writing(problem);
     size_ += static_cast<std::int64_t>(line.size());
 }

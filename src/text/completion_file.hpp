@@ -1,10 +1,11 @@
-// The completion file: one JSON line for each request, and its own journal.
+// The completion file, or the file of scores: one JSON line for each request, and its own journal.
 #pragma once
 
 #include "text/posix_file.hpp"
 #include "text/request.hpp"
 #include "text/resume.hpp"
 #include "text/run_record.hpp"
+#include "text/score.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -24,6 +25,8 @@ struct Completion {
     std::int64_t prompt_tokens = 0;
     std::int64_t completion_tokens = 0;
     std::optional<std::vector<Token>> tokens;
+    std::string
+        logprobs_json;  // a list with an object for each token (to_json in token_logprobs.hpp); empty: none
     std::optional<RequestError> error;
     std::string meta_json;  // empty: none
 };
@@ -37,7 +40,7 @@ std::string to_json_line(const Completion& completion);
 
 enum class OutputMode { Fresh, Resume, Overwrite };
 
-// Appends completions to a file, each line whole. One process at a time: the file is locked.
+// Appends completions, or scores, to a file, each line whole. One process at a time: the file is locked.
 class CompletionFile {
 public:
     // Opens and locks `path` ("-" is standard output), and changes nothing that exists. Errors:
@@ -55,6 +58,7 @@ public:
 
     // Errors: ExitCode::File, with the system's reason. The file then ends with the last whole line.
     void write(const Completion& completion);
+    void write(const Score& score);
 
     // On the disk when it returns. Errors: as write.
     void close();
@@ -62,6 +66,7 @@ public:
 private:
     void open(OutputMode mode);
     void lock();
+    void write_line(std::string line);
     [[noreturn]] void fail_writing(int problem);
 
     std::filesystem::path path_;

@@ -7,8 +7,7 @@
 
 namespace sluice {
 
-// All pushes and the finish together give exactly what decode() gives for the same tokens, however the bytes
-// of a character are spread over tokens.
+// All pushes and the finish together are decode(), however the bytes of a character are spread over tokens.
 class Detokenizer {
 public:
     // The tokenizer must outlive this object.
@@ -24,6 +23,7 @@ public:
 private:
     const Tokenizer* tokenizer_;
     bool skip_special_;
+    bool at_start_ = true;
     std::string pending_;  // a proper prefix of one character
 };
 

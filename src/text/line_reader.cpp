@@ -21,55 +21,68 @@ LineReader::LineReader(int fd, std::string name, std::size_t max_bytes)
     : fd_(fd), name_(std::move(name)), max_bytes_(max_bytes), buffer_(kBufferBytes) {}
 
 std::optional<LineReader::Line> LineReader::next() {
-    kept_.clear();
-    const std::int64_t begin = offset_;
-    std::size_t length = 0;
-    while (begin_ < end_ || fill()) {
-        const std::string_view unread(buffer_.data() + begin_, end_ - begin_);
-        const std::size_t newline = unread.find('\n');
-        const bool whole = newline != std::string_view::npos;
-        const std::string_view part = unread.substr(0, newline);
-        const std::size_t taken = part.size() + (whole ? 1 : 0);
-        begin_ += taken;
-        offset_ += static_cast<std::int64_t>(taken);
-        const bool first = length == 0;
-        length += part.size();
-        if (whole && first) return line(part, begin, length, true);
+    begin_line();
+    while (newline() == std::string_view::npos)
+        if (!read_on()) return length_ == 0 ? std::nullopt : std::optional(line(kept_, false));
+    const std::string_view part = unread().substr(0, newline());
+    begin_ += part.size() + 1;
+    if (length_ > 0) {
         keep(part);
-        if (whole) return line(kept_, begin, length, true);
+        return line(kept_, true);
     }
-    if (length == 0) return std::nullopt;
-    return line(kept_, begin, length, false);
+    length_ = part.size();
+    return line(part, true);
 }
 
-bool LineReader::ready(int milliseconds) const {
-    if (begin_ < end_) return true;
-    pollfd input{fd_, POLLIN, 0};
-    return ::poll(&input, 1, milliseconds) != 0 && input.revents != 0;
+bool LineReader::ready(int milliseconds) {
+    begin_line();
+    for (; !ended_ && newline() == std::string_view::npos; milliseconds = 0) {
+        pollfd input{fd_, POLLIN, 0};
+        if (::poll(&input, 1, milliseconds) == 0 || input.revents == 0) return false;
+        read_on();
+    }
+    return true;
 }
 
-bool LineReader::fill() {
+// The line that was given out last is no longer needed.
+void LineReader::begin_line() {
+    if (!given_) return;
+    given_ = false;
+    kept_.clear();
+    offset_ += static_cast<std::int64_t>(length_) + ending_;
+    length_ = 0;
+}
+
+// Keeps the part of a line that was read, and reads what follows; false at the end.
+bool LineReader::read_on() {
+    keep(unread());
+    begin_ = end_ = 0;
+    if (ended_) return false;
     ssize_t count = 0;
     do {
         count = ::read(fd_, buffer_.data(), buffer_.size());
     } while (count < 0 && errno == EINTR);
     require(count >= 0, ExitCode::File, "cannot read {}: {}", name_, std::strerror(errno));
-    begin_ = 0;
     end_ = static_cast<std::size_t>(count);
-    return count > 0;
+    ended_ = count == 0;
+    return !ended_;
 }
 
 // One byte more than the limit is kept: it may turn out to be the "\r" of a line end.
 void LineReader::keep(std::string_view part) {
     kept_ += part.substr(0, max_bytes_ + 1 - std::min(kept_.size(), max_bytes_ + 1));
+    length_ += part.size();
 }
 
-LineReader::Line LineReader::line(std::string_view text, std::int64_t begin, std::size_t length, bool whole) {
-    if (text.size() == length && text.ends_with('\r')) {
+LineReader::Line LineReader::line(std::string_view text, bool whole) {
+    const bool carriage_return = text.size() == length_ && text.ends_with('\r');
+    if (carriage_return) {
         text.remove_suffix(1);
-        --length;
+        --length_;
     }
-    return {text.substr(0, max_bytes_), ++number_, begin, length > max_bytes_, whole};
+    ending_ = (whole ? 1 : 0) + (carriage_return ? 1 : 0);
+    given_ = true;
+    return {text.substr(0, max_bytes_), ++number_, offset_, length_ > max_bytes_, whole};
 }
 
 }  // namespace sluice

@@ -26,13 +26,17 @@ public:
     // The next line; none at the end. Errors: ExitCode::File when reading fails.
     std::optional<Line> next();
 
-    // Whether there is something to read, or will be within `milliseconds`. The end counts as something.
-    bool ready(int milliseconds) const;
+    // Whether next() has a line to give without waiting, or will have within `milliseconds`. The end counts
+    // as one. Errors: as next.
+    bool ready(int milliseconds);
 
 private:
-    bool fill();
+    std::string_view unread() const { return {buffer_.data() + begin_, end_ - begin_}; }
+    std::size_t newline() const { return unread().find('\n'); }
+    void begin_line();
+    bool read_on();
     void keep(std::string_view part);
-    Line line(std::string_view text, std::int64_t begin, std::size_t length, bool whole);
+    Line line(std::string_view text, bool whole);
 
     int fd_;
     std::string name_;
@@ -40,8 +44,12 @@ private:
     std::vector<char> buffer_;
     std::size_t begin_ = 0;  // what is unread: buffer_[begin_, end_)
     std::size_t end_ = 0;
-    std::string kept_;  // the start of a line that crosses buffers
-    std::int64_t offset_ = 0;
+    bool ended_ = false;
+    std::string kept_;         // the start of a line that crosses buffers
+    std::size_t length_ = 0;   // of the line, as far as it was read
+    int ending_ = 0;           // bytes of the line's end
+    bool given_ = false;       // the line was given out
+    std::int64_t offset_ = 0;  // of the line
     std::int64_t number_ = 0;
 };
 

@@ -43,7 +43,7 @@ void refuse_compressed(const std::filesystem::path& path, const PosixFile& file)
     const bool gzip = magic[0] == 0x1f && magic[1] == 0x8b;
     const bool zstd = magic == std::array<unsigned char, 4>{0x28, 0xb5, 0x2f, 0xfd};
     require(!gzip && !zstd, ExitCode::File,
-            "{} is compressed with {}: unpack it, or pipe it in with --prompts -", path.string(),
+            "{} is compressed with {}: unpack it, or pipe it into standard input ('-')", path.string(),
             gzip ? "gzip" : "zstd");
 }
 
@@ -58,8 +58,8 @@ PromptFile check_file(const std::filesystem::path& path, PromptFormat format) {
 
 class FileSource final : public PromptSource {
 public:
-    FileSource(std::vector<PromptFile> files, const Sampling& defaults)
-        : files_(std::move(files)), defaults_(defaults) {}
+    FileSource(std::vector<PromptFile> files, const Sampling& defaults, Purpose purpose)
+        : files_(std::move(files)), defaults_(defaults), purpose_(purpose) {}
 
     std::optional<ParsedLine> next() override {
         while (reader_ || start_next_file()) {
@@ -102,12 +102,13 @@ private:
         if (line.too_long)
             return failed_line(where, "line_too_long",
                                fmt::format("the line is longer than {} MiB", kMaxLineBytes >> 20));
-        return format_ == PromptFormat::Jsonl ? parse_jsonl_line(text, where, defaults_)
+        return format_ == PromptFormat::Jsonl ? parse_jsonl_line(text, where, defaults_, purpose_)
                                               : parse_txt_line(text, where, defaults_);
     }
 
     std::vector<PromptFile> files_;
     Sampling defaults_;
+    Purpose purpose_;
     std::size_t next_file_ = 0;
     PosixFile input_;
     std::optional<LineReader> reader_;
@@ -144,7 +145,7 @@ private:
 }  // namespace
 
 std::unique_ptr<PromptSource> open_prompts(const std::vector<std::filesystem::path>& paths,
-                                           PromptFormat format, const Sampling& defaults) {
+                                           PromptFormat format, const Sampling& defaults, Purpose purpose) {
     require(!paths.empty(), ExitCode::Usage, "no prompt file given");
     std::vector<PromptFile> files;
     std::map<std::string, std::string> path_of_name;
@@ -157,7 +158,7 @@ std::unique_ptr<PromptSource> open_prompts(const std::vector<std::filesystem::pa
             "give each file once",
             other->second, path.string(), other->first);
     }
-    return std::make_unique<UniqueIds>(std::make_unique<FileSource>(std::move(files), defaults));
+    return std::make_unique<UniqueIds>(std::make_unique<FileSource>(std::move(files), defaults, purpose));
 }
 
 }  // namespace sluice

@@ -28,6 +28,7 @@ public:
 // checked here. Errors: ExitCode::File when one is missing, unreadable or a folder; ExitCode::Usage when two
 // have the same name, for FILE:LINE would name lines of both.
 std::unique_ptr<PromptSource> open_prompts(const std::vector<std::filesystem::path>& paths,
-                                           PromptFormat format, const Sampling& defaults);
+                                           PromptFormat format, const Sampling& defaults,
+                                           Purpose purpose = Purpose::Generate);
 
 }  // namespace sluice

@@ -11,6 +11,9 @@ namespace sluice {
 
 using Token = std::int32_t;
 
+// The most alternatives that a request may ask for.
+inline constexpr int kMostLogprobs = 20;
+
 // How the next token is chosen. Names and defaults are those of the command line.
 struct Sampling {
     int max_new_tokens = 256;
@@ -22,7 +25,11 @@ struct Sampling {
     std::uint64_t seed = 0;
     std::vector<std::string> stop;
     bool ignore_eos = false;
+    int logprobs = 0;  // alternatives to show of each token; 0: off
 };
+
+// What a prompt file is read for.
+enum class Purpose { Generate, Score };
 
 struct Message {
     std::string role;  // "system", "user" or "assistant"
@@ -39,6 +46,8 @@ struct Request {
     std::variant<std::string, std::vector<Message>, std::vector<Token>> input;
     Sampling sampling;
     std::string meta_json;  // any JSON, carried through; empty: none
+    // The text whose tokens are scored, given the input; none: the input itself. For Purpose::Score only.
+    std::optional<std::string> completion = std::nullopt;
 };
 
 // Why a request is answered by an error record. `code` is a word from the list in text/README.md.

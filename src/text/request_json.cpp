@@ -101,6 +101,8 @@ constexpr std::array kOptions{
            [](const Json& value, Sampling& s) { return read_stop(value, s.stop); }},
     Option{"ignore_eos", "true or false",
            [](const Json& value, Sampling& s) { return read_flag(value, s.ignore_eos); }},
+    Option{"logprobs", "a whole number from 0 (off) to 20",
+           [](const Json& value, Sampling& s) { return read_int(value, s.logprobs); }},
 };
 
 const Option& option(std::string_view name) {
@@ -118,11 +120,14 @@ void read_options(const Json& line, Sampling& sampling) {
 
 // ---- inputs ----
 
-constexpr std::array<std::string_view, 3> kInputs{"prompt", "messages", "tokens"};
+std::vector<std::string_view> inputs_of(Purpose purpose) {
+    if (purpose == Purpose::Score) return {"text", "prompt", "messages", "tokens"};
+    return {"prompt", "messages", "tokens"};
+}
 
-std::string read_prompt(const Json& value) {
-    if (!value.is_string()) refuse("bad_prompt", "prompt is {}: expected a string", shown(value));
-    if (value.get_ref<const std::string&>().empty()) refuse("empty_prompt", "prompt is empty");
+std::string read_text(const Json& value, std::string_view name, const char* bad, const char* empty) {
+    if (!value.is_string()) refuse(bad, "{} is {}: expected a string", name, shown(value));
+    if (value.get_ref<const std::string&>().empty()) refuse(empty, "{} is empty", name);
     return value.get<std::string>();
 }
 
@@ -170,23 +175,31 @@ std::vector<Token> read_tokens(const Json& value) {
     return tokens;
 }
 
-void read_input(const Json& line, Request& request) {
+void read_input(const Json& line, Request& request, Purpose purpose) {
+    const std::vector<std::string_view> inputs = inputs_of(purpose);
     std::vector<std::string_view> given;
-    std::copy_if(kInputs.begin(), kInputs.end(), std::back_inserter(given),
+    std::copy_if(inputs.begin(), inputs.end(), std::back_inserter(given),
                  [&](std::string_view name) { return line.contains(name); });
-    if (given.empty()) refuse("no_prompt", "expected one of {}", fmt::join(kInputs, ", "));
+    if (given.empty()) refuse("no_prompt", "expected one of {}", fmt::join(inputs, ", "));
     if (given.size() > 1) refuse("two_prompts", "{} given: expected one of them", fmt::join(given, " and "));
     const Json& value = line[std::string(given.front())];
-    if (given.front() == "prompt") request.input = read_prompt(value);
-    if (given.front() == "messages") request.input = read_messages(value);
-    if (given.front() == "tokens") request.input = read_tokens(value);
+    if (given.front() == "messages")
+        request.input = read_messages(value);
+    else if (given.front() == "tokens")
+        request.input = read_tokens(value);
+    else
+        request.input = read_text(value, given.front(), "bad_prompt", "empty_prompt");
+    if (line.contains("completion"))
+        request.completion =
+            read_text(line["completion"], "completion", "bad_completion", "empty_completion");
 }
 
 // ---- the line ----
 
-void check_keys(const std::vector<JsonMember>& members) {
-    std::vector<std::string_view> known{"id"};
-    known.insert(known.end(), kInputs.begin(), kInputs.end());
+void check_keys(const std::vector<JsonMember>& members, Purpose purpose) {
+    std::vector<std::string_view> known = inputs_of(purpose);
+    known.insert(known.begin(), "id");
+    if (purpose == Purpose::Score) known.push_back("completion");
     for (const Option& option : kOptions) known.push_back(option.name);
     known.push_back("meta");
     std::set<std::string> seen;
@@ -208,7 +221,7 @@ void read_id(const Json& line, Request& request) {
 }
 
 // In an order that gives an error record as much as can be known of its line: the id, then meta.
-void read_line(std::string_view text, Request& request) {
+void read_line(std::string_view text, Request& request, Purpose purpose) {
     if (!is_valid_utf8(text)) refuse("bad_utf8", "not valid UTF-8");
     Json line;
     try {
@@ -222,8 +235,8 @@ void read_line(std::string_view text, Request& request) {
     for (const JsonMember& member : members) {
         if (Json::parse(member.key) == "meta") request.meta_json = compact_json(member.value);
     }
-    check_keys(members);
-    read_input(line, request);
+    check_keys(members, purpose);
+    read_input(line, request, purpose);
     read_options(line, request.sampling);
 }
 
@@ -238,6 +251,11 @@ Request blank_request(const std::string& where, const Sampling& defaults) {
 }  // namespace
 
 std::string to_json_string(std::string_view text) { return dump(Json(text)); }
+
+std::string to_json(const RequestError& error) {
+    return fmt::format(R"({{"code":{},"message":{}}})", to_json_string(error.code),
+                       to_json_string(error.message));
+}
 
 std::optional<RequestError> check(const Sampling& sampling) {
     const auto bad = [](std::string_view name, const auto& value) {
@@ -255,6 +273,7 @@ std::optional<RequestError> check(const Sampling& sampling) {
     for (const std::string& stop : sampling.stop) {
         if (stop.empty()) return bad("stop", "\"\"");
     }
+    if (sampling.logprobs < 0 || sampling.logprobs > kMostLogprobs) return bad("logprobs", sampling.logprobs);
     return std::nullopt;
 }
 
@@ -273,10 +292,11 @@ ParsedLine parse_txt_line(std::string_view line, const std::string& where, const
     return request;
 }
 
-ParsedLine parse_jsonl_line(std::string_view line, const std::string& where, const Sampling& defaults) {
+ParsedLine parse_jsonl_line(std::string_view line, const std::string& where, const Sampling& defaults,
+                            Purpose purpose) {
     Request request = blank_request(where, defaults);
     try {
-        read_line(line, request);
+        read_line(line, request, purpose);
     } catch (Refusal& refusal) {
         RequestError error = error_at(where, std::move(refusal.code), refusal.what);
         return FailedRequest{request.id, request.id_json, where, std::move(error), request.meta_json};

@@ -34,8 +34,17 @@ bool has_string(const Json& object, const char* key) {
     return object.contains(key) && object[key].is_string();
 }
 
+bool is_score(const Json& line) {
+    if (!line.contains("sum_logprob") || !line.contains("token_count")) return false;
+    const Json& sum = line["sum_logprob"];
+    const Json& count = line["token_count"];  // of a sequence: far too few for the total to overflow
+    return (sum.is_number() || sum.is_null()) && count.is_number_unsigned() &&
+           count.get<std::uint64_t>() <= std::uint64_t{1} << 31;
+}
+
 bool is_completion(const Json& line) {
-    if (!line.is_object() || !line.contains("id") || !has_string(line, "completion")) return false;
+    if (!line.is_object() || !line.contains("id")) return false;
+    if (!has_string(line, "completion") && !is_score(line)) return false;
     if (!has_string(line, "finish_reason")) return false;
     return !line.contains("error") || (line["error"].is_object() && has_string(line["error"], "code") &&
                                        has_string(line["error"], "message"));
@@ -45,6 +54,8 @@ void add(Finished& finished, const Json& line) {
     std::optional<RequestError> error;
     if (line.contains("error")) error = RequestError{line["error"]["code"], line["error"]["message"]};
     finished.add(line["id"].dump(), error ? &*error : nullptr);
+    if (is_score(line) && line["sum_logprob"].is_number())
+        finished.add(ScoreTotals{line["token_count"].get<std::int64_t>(), line["sum_logprob"].get<double>()});
 }
 
 void cut(const std::filesystem::path& path, std::int64_t size) {
@@ -95,11 +106,11 @@ Finished scan_completions(const std::filesystem::path& path) {
             cut(path, line->begin);
             break;
         }
-        require(
-            object && is_completion(*object), ExitCode::File,
-            "{}:{}: not a completion: the file was changed, or something else wrote it. Repair or remove the "
-            "line, or start again with --overwrite",
-            path.string(), line->number);
+        require(object && is_completion(*object), ExitCode::File,
+                "{}:{}: not a completion or a score: the file was changed, or something else wrote it. "
+                "Repair or remove the "
+                "line, or start again with --overwrite",
+                path.string(), line->number);
         add(finished, *object);
     }
     return finished;

@@ -91,6 +91,7 @@ void add_sampling(RunRecord& record, const Sampling& sampling) {
     for (const std::string& text : sampling.stop) stop.push_back(to_json_string(text));
     record.add_json("stop", fmt::format("[{}]", fmt::join(stop, ", ")));
     number("ignore_eos", sampling.ignore_eos);
+    number("logprobs", sampling.logprobs);
 }
 
 std::filesystem::path run_record_path(const std::filesystem::path& output) {

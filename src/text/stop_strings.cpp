@@ -21,4 +21,13 @@ bool StopMatcher::push(std::string_view piece) {
     return stopped_;
 }
 
+std::size_t StopMatcher::settled() const {
+    if (stopped_) return text_.size();
+    std::size_t open = 0;
+    for (const std::string_view stop : stops_)
+        for (std::size_t length = std::min(stop.size() - 1, text_.size()); length > open; --length)
+            if (text_.ends_with(stop.substr(0, length))) open = length;
+    return text_.size() - open;
+}
+
 }  // namespace sluice

@@ -21,6 +21,9 @@ public:
     // The text so far; ends before the stop string once one is found.
     const std::string& text() const { return text_; }
 
+    // How much of text() stays, whatever follows: the rest may be the beginning of a stop string.
+    std::size_t settled() const;
+
     bool stopped() const { return stopped_; }
 
 private:

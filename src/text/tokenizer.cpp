@@ -2,14 +2,16 @@
 
 #include "core/json.hpp"
 #include "text/bpe_tokenizer.hpp"
-#include "text/utf8_decode.hpp"
+#include "text/detokenizer.hpp"
+#include "text/rank_file.hpp"
+#include "text/sentencepiece_tokenizer.hpp"
 
 namespace sluice {
 namespace {
 
-constexpr const char* kKnownFiles[] = {"tokenizer.json",         "tokenizer_config.json",
-                                       "generation_config.json", "special_tokens_map.json",
-                                       "chat_template.jinja",    "tokenizer.model"};
+constexpr const char* kKnownFiles[] = {
+    "tokenizer.json",    "tokenizer_config.json", "generation_config.json", "special_tokens_map.json",
+    "added_tokens.json", "chat_template.jinja",   "tokenizer.model"};
 
 }  // namespace
 
@@ -24,17 +26,21 @@ TokenizerFiles read_tokenizer_files(const std::filesystem::path& folder) {
     return result;
 }
 
-std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerFiles& files) { return make_bpe_tokenizer(files); }
+std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerFiles& files) {
+    const auto model = files.files.find("tokenizer.model");
+    require(model != files.files.end() || files.files.contains("tokenizer.json"), ExitCode::Checkpoint,
+            "no tokenizer.json and no tokenizer.model in the checkpoint: shard it again with one beside the "
+            "source");
+    if (model == files.files.end() || is_byte_level(files)) return make_bpe_tokenizer(files);
+    if (is_rank_file(model->second)) return make_ranked_tokenizer(files);
+    return make_sentencepiece_tokenizer(files);
+}
 
 std::string decode(const Tokenizer& tokenizer, std::span<const Token> tokens, bool skip_special) {
-    std::string bytes;
-    for (const Token token : tokens) {
-        if (!skip_special || !tokenizer.is_special(token)) bytes += tokenizer.bytes_of(token);
-    }
+    Detokenizer detokenizer(tokenizer, skip_special);
     std::string text;
-    const std::size_t cut_off = append_complete_utf8(bytes, text);
-    if (cut_off > 0) text += kReplacementCharacter;
-    return text;
+    for (const Token token : tokens) text += detokenizer.push(token);
+    return text + detokenizer.finish();
 }
 
 }  // namespace sluice

@@ -32,10 +32,20 @@ struct SpecialTokens {
     bool add_bos = false;  // a plain prompt begins with bos (a chat template writes its own)
 };
 
+// How decode() and Detokenizer put the tokens' bytes together; the default is that of byte-level tokenizers.
+struct DecodeRules {
+    // Each byte that belongs to no character becomes a U+FFFD of its own, not only each maximal subpart of an
+    // ill-formed sequence; and a token without bytes ends a sequence.
+    bool bytes_stand_alone = false;
+    // bytes_at_start() counts until there is some text, not only for the first token that has bytes.
+    bool start_lasts = false;
+};
+
 // Every function is const and safe to call from several threads at once.
 class Tokenizer {
 public:
-    explicit Tokenizer(SpecialTokens special) : special_(std::move(special)) {}
+    explicit Tokenizer(SpecialTokens special, DecodeRules rules = {})
+        : special_(std::move(special)), rules_(rules) {}
     virtual ~Tokenizer() = default;
     Tokenizer(const Tokenizer&) = delete;
     Tokenizer& operator=(const Tokenizer&) = delete;
@@ -47,22 +57,34 @@ public:
     // The raw bytes the token stands for, perhaps part of a character. Unknown id: empty.
     virtual std::string_view bytes_of(Token token) const = 0;
 
+    // The same where the text begins: without the blank that encode() has put before a text.
+    virtual std::string_view bytes_at_start(Token token) const { return bytes_of(token); }
+
     // Tokens that are left out of completions.
     virtual bool is_special(Token token) const = 0;
+
+    // The token of this name, an added one or one of the vocabulary (SentencePiece: not its pieces of text).
+    virtual std::optional<Token> id_of(std::string_view name) const = 0;
+
+    // encode() puts a blank before a text (SentencePiece's dummy prefix).
+    virtual bool begins_with_blank() const { return false; }
 
     // One past the highest id: a model with fewer embeddings cannot use this tokenizer.
     virtual Token vocab_size() const = 0;
 
     const SpecialTokens& special() const { return special_; }
+    const DecodeRules& decode_rules() const { return rules_; }
 
 private:
     SpecialTokens special_;
+    DecodeRules rules_;
 };
 
+// From tokenizer.json where it is byte-level, otherwise from tokenizer.model (README.md says which is which).
 // Errors: ExitCode::Checkpoint, naming the file and what in it is missing, wrong or not supported.
 std::unique_ptr<Tokenizer> make_tokenizer(const TokenizerFiles& files);
 
-// The text of the tokens; bytes that are not UTF-8 become U+FFFD (see utf8_decode.hpp).
+// The text of the tokens; bytes that are not UTF-8 become U+FFFD (see DecodeRules).
 std::string decode(const Tokenizer& tokenizer, std::span<const Token> tokens, bool skip_special);
 
 }  // namespace sluice

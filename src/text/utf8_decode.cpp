@@ -1,5 +1,7 @@
 #include "text/utf8_decode.hpp"
 
+#include <algorithm>
+
 namespace sluice {
 namespace {
 
@@ -40,14 +42,24 @@ Utf8Step utf8_step(std::string_view bytes) {
     return {length, Utf8State::Valid};
 }
 
-std::size_t append_complete_utf8(std::string_view bytes, std::string& text) {
+std::size_t append_complete_utf8(std::string_view bytes, std::string& text, bool each_byte) {
     while (!bytes.empty()) {
         const Utf8Step step = utf8_step(bytes);
         if (step.state == Utf8State::Incomplete) break;
-        text += step.state == Utf8State::Valid ? bytes.substr(0, step.length) : kReplacementCharacter;
+        if (step.state == Utf8State::Valid) {
+            text += bytes.substr(0, step.length);
+        } else {
+            append_replacement(step.length, text, each_byte);
+        }
         bytes.remove_prefix(step.length);
     }
     return bytes.size();
+}
+
+void append_replacement(std::size_t size, std::string& text, bool each_byte) {
+    for (std::size_t count = each_byte ? size : std::min<std::size_t>(size, 1); count > 0; --count) {
+        text += kReplacementCharacter;
+    }
 }
 
 std::size_t find_invalid_utf8(std::string_view bytes) {

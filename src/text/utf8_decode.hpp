@@ -24,9 +24,13 @@ struct Utf8Step {
 // What stands at the start of `bytes`, which must not be empty.
 Utf8Step utf8_step(std::string_view bytes);
 
-// Appends `bytes` to `text`; ill-formed parts become U+FFFD. Returns how many bytes at the end were left out
-// because they are a proper prefix of a character.
-std::size_t append_complete_utf8(std::string_view bytes, std::string& text);
+// Appends `bytes` to `text`; ill-formed parts become U+FFFD, one for each, or (`each_byte`) one for each of
+// their bytes. Returns how many bytes at the end were left out because they are a proper prefix of a
+// character.
+std::size_t append_complete_utf8(std::string_view bytes, std::string& text, bool each_byte = false);
+
+// Appends what stands for an ill-formed part of `size` bytes; nothing for size 0.
+void append_replacement(std::size_t size, std::string& text, bool each_byte);
 
 // The offset of the first ill-formed byte; npos when `bytes` is UTF-8.
 std::size_t find_invalid_utf8(std::string_view bytes);

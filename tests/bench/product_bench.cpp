@@ -135,9 +135,11 @@ struct Shape {
     std::int64_t m, n, k;
 };
 
-// Enough copies of a weight that none stays in a cache from one use to the next.
+// Enough copies of a weight that none stays in a cache from one use to the next. fp8 has blocks of 128 x 128,
+// int8 a scale an output, so that all of k is one block.
 struct Weights {
-    Weights(const Shape& shape, bool fp8_weights) {
+    Weights(const Shape& shape, DType dtype) {
+        const bool fp8_weights = dtype == DType::F8E4M3;
         const std::int64_t elements = shape.n * shape.k;
         std::vector<std::uint8_t> values(static_cast<std::size_t>(elements * 2));
         for (std::size_t i = 0; i + 1 < values.size(); i += 2) {
@@ -147,16 +149,22 @@ struct Weights {
                 static_cast<std::uint8_t>(fp8_weights ? (bits >> 8U) & 0xbfU : 0x3cU | (bits & 0x80U));
         }
         const std::vector<float> scales(
-            static_cast<std::size_t>((shape.n + 127) / 128 * ((shape.k + 127) / 128)), 0.01F);
+            static_cast<std::size_t>(std::max(shape.n, (shape.n + 127) / 128 * ((shape.k + 127) / 128))),
+            0.01F);
         HostMatrix matrix;
         matrix.values = values.data();
-        matrix.dtype = fp8_weights ? DType::F8E4M3 : DType::BF16;
+        matrix.dtype = dtype;
         matrix.rows = shape.n;
         matrix.cols = matrix.row_stride = shape.k;
         if (fp8_weights) {
             matrix.scales = scales.data();
             matrix.block_rows = matrix.block_cols = 128;
             matrix.scale_row_stride = (shape.k + 127) / 128;
+        }
+        if (dtype == DType::I8) {
+            matrix.scales = scales.data();
+            matrix.block_cols = shape.k;
+            matrix.scale_row_stride = 1;
         }
         const std::vector<WeightPart> parts = {{matrix, 0, 0}};
         PackArgs args;
@@ -173,13 +181,13 @@ struct Weights {
 };
 
 // The weights of the last shape asked for: benchmarks run shape by shape.
-const Weights& weights_of(const Shape& shape, bool fp8_weights) {
+const Weights& weights_of(const Shape& shape, DType dtype) {
     static std::string held;
     static std::unique_ptr<Weights> weights;
-    const std::string wanted = fmt::format("{} {} {}", shape.n, shape.k, fp8_weights);
+    const std::string wanted = fmt::format("{} {} {}", shape.n, shape.k, name_of(dtype));
     if (held != wanted) {
         weights = nullptr;
-        weights = std::make_unique<Weights>(shape, fp8_weights);
+        weights = std::make_unique<Weights>(shape, dtype);
         held = wanted;
     }
     return *weights;
@@ -200,9 +208,8 @@ double product_seconds(const Kernel<ProductArgs>& kernel, const std::vector<Pack
     });
 }
 
-void run(benchmark::State& state, const Kernel<ProductArgs>* kernel, Shape shape, bool fp8_weights,
-         int threads) {
-    const Weights& weights = weights_of(shape, fp8_weights);
+void run(benchmark::State& state, const Kernel<ProductArgs>* kernel, Shape shape, DType dtype, int threads) {
+    const Weights& weights = weights_of(shape, dtype);
     double best = 1e9;
     for (auto _ : state) {
         const double seconds = product_seconds(*kernel, weights.copies, shape.m, threads, 0.5);
@@ -222,12 +229,12 @@ void register_all(const Machine& machine) {
     for (const Kernel<ProductArgs>& kernel : kernels::kernels<ProductArgs>()) {
         if (kernel.family == Family::Reference || !kernel.fits({}, machine)) continue;
         for (const auto& [n, k] : {std::pair{4096, 1024}, {1024, 4096}, {2048, 7168}, {7168, 2048}}) {
-            for (const bool fp8_weights : {false, true}) {
+            for (const DType dtype : {DType::BF16, DType::F8E4M3, DType::I8}) {
                 for (const int m : {1, 4, 16, 64, 512}) {
                     for (const int threads : {1, 2}) {
                         const std::string name = fmt::format("{}/{}/N:{}/K:{}/M:{}/T:{}", kernel.name,
-                                                             fp8_weights ? "fp8" : "bf16", n, k, m, threads);
-                        benchmark::RegisterBenchmark(name.c_str(), run, &kernel, Shape{m, n, k}, fp8_weights,
+                                                             name_of(dtype), n, k, m, threads);
+                        benchmark::RegisterBenchmark(name.c_str(), run, &kernel, Shape{m, n, k}, dtype,
                                                      threads)
                             ->Iterations(2)
                             ->UseManualTime()

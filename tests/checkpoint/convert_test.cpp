@@ -1,7 +1,6 @@
 // From a foreign checkpoint to a Sluice one and back, bit for bit.
 #include "checkpoint/convert.hpp"
 #include "checkpoint/hdf5_handle.hpp"
-#include "checkpoint/hf_names.hpp"
 #include "checkpoint/layout.hpp"
 #include "checkpoint/models.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
@@ -83,7 +82,7 @@ TEST_P(RoundTrip, KeepsEveryBit) {
     EXPECT_EQ(checkpoint->config_json(), content_of(from / "config.json"));
     std::uint64_t bytes = 0;
     for (const TensorSpec& spec : tensor_catalog(checkpoint->config())) {
-        const RawTensor& expected = raw.at(hugging_face_name(spec));
+        const RawTensor& expected = raw.at(test::deepseek_name(spec));
         const std::int64_t width = spec.full.rank() == 2 ? spec.full[1] : 1;
         std::int64_t wrong = 0;
         walk(*checkpoint, spec,
@@ -99,7 +98,7 @@ TEST_P(RoundTrip, KeepsEveryBit) {
                  const std::int64_t block =
                      (row + part.row_offset) / 128 * part.scale_cols + (col + part.col_offset) / 128;
                  wrong += part.scales.at(static_cast<std::size_t>(block)) !=
-                          scale_at(raw.at(hugging_face_name(spec) + "_scale_inv"), whole_row, whole_col);
+                          scale_at(raw.at(test::deepseek_name(spec) + "_scale_inv"), whole_row, whole_col);
              });
         EXPECT_EQ(wrong, 0) << spec.name;
         bytes += expected.bytes.size();
@@ -131,9 +130,9 @@ TEST_P(RoundTrip, CastsExactly) {
     EXPECT_EQ(checkpoint->config().quantization.dtype, DType::BF16);
     EXPECT_EQ(checkpoint->config_json().find("quantization_config"), std::string::npos);
     for (const TensorSpec& spec : tensor_catalog(checkpoint->config())) {
-        const RawTensor& source = raw.at(hugging_face_name(spec));
+        const RawTensor& source = raw.at(test::deepseek_name(spec));
         if (source.dtype != "F8_E4M3") continue;
-        const RawTensor& scales = raw.at(hugging_face_name(spec) + "_scale_inv");
+        const RawTensor& scales = raw.at(test::deepseek_name(spec) + "_scale_inv");
         std::int64_t wrong = 0;
         walk(*checkpoint, spec,
              [&](const TensorSlice& part, auto row, auto col, auto whole_row, auto whole_col) {

@@ -1,4 +1,3 @@
-#include "checkpoint/hf_names.hpp"
 #include "checkpoint/models.hpp"
 #include "checkpoint/source.hpp"
 #include "support/scratch_folder.hpp"
@@ -46,7 +45,7 @@ protected:
 };
 
 TEST_F(HuggingFace, NamesFollowTheLayout) {
-    const auto name = [](const char* ours) { return hugging_face_name({ours, {}, false, {}, -1, 0}); };
+    const auto name = [](const char* ours) { return test::deepseek_name({ours, {}}); };
     EXPECT_EQ(name("/embed"), "model.embed_tokens.weight");
     EXPECT_EQ(name("/norm"), "model.norm.weight");
     EXPECT_EQ(name("/head"), "lm_head.weight");
@@ -68,15 +67,17 @@ TEST_F(HuggingFace, EveryTensorIsTheFilesOwn) {
     const RawTensors raw = test::read_model(model_);
     for (const TensorSpec& spec : tensor_catalog(source->config())) {
         const SourceTensor tensor = source->tensor(spec);
-        const RawTensor& expected = raw.at(hugging_face_name(spec));
-        ASSERT_EQ(std::memcmp(tensor.values, expected.bytes.data(), expected.bytes.size()), 0) << spec.name;
-        const auto scales = raw.find(hugging_face_name(spec) + "_scale_inv");
+        const RawTensor& expected = raw.at(test::deepseek_name(spec));
+        ASSERT_EQ(tensor.pieces.size(), 1U);
+        ASSERT_EQ(std::memcmp(tensor.pieces.front().values, expected.bytes.data(), expected.bytes.size()), 0)
+            << spec.name;
+        const auto scales = raw.find(test::deepseek_name(spec) + "_scale_inv");
         ASSERT_EQ(tensor.scales.empty(), scales == raw.end()) << spec.name;
         if (scales == raw.end()) continue;
         ASSERT_EQ(tensor.scales.size() * 4, scales->second.bytes.size()) << spec.name;
         EXPECT_EQ(std::memcmp(tensor.scales.data(), scales->second.bytes.data(), scales->second.bytes.size()),
                   0);
-        EXPECT_EQ(tensor.block_rows, 128);
+        EXPECT_EQ(tensor.block, (Block{128, 128}));
     }
     EXPECT_EQ(source->text_files().size(), 3U);
     EXPECT_EQ(source->text_files().at("tokenizer.json"), content_of(model_ / "tokenizer.json"));
@@ -170,6 +171,10 @@ TEST_F(HuggingFace, RefusesWrongShapesAndTypes) {
 TEST_F(HuggingFace, RefusesQuantisedMatricesThatTheConfigurationDenies) {
     edit_json(model_ / "config.json", [](auto& config) { config.erase("quantization_config"); });
     refused({"unsupported dtype F8_E4M3", "quantization_config"});
+    edit_json(model_ / "config.json", [](auto& config) {
+        config["quantization_config"] = {{"quant_method", "int8"}};
+    });
+    refused({"config.json", "'quantization_config' says int8"});
 }
 
 TEST_F(HuggingFace, RefusesScalesThatAreNoNumbers) {

@@ -1,6 +1,6 @@
 #include "checkpoint/models.hpp"
 
-#include "checkpoint/hf_names.hpp"
+#include "checkpoint/foreign_names.hpp"
 #include "model/catalog.hpp"
 #include "model/config.hpp"
 
@@ -32,6 +32,12 @@ std::filesystem::path tiny_v3() {
 }
 std::filesystem::path tiny_v2() {
     return std::filesystem::path(SLUICE_TEST_DATA) / "models/deepseek-v2-tiny";
+}
+
+std::string deepseek_name(const TensorSpec& spec) {
+    ModelConfig config;
+    config.family = "deepseek_v3";
+    return hugging_face_layout(config, [](const std::string&) { return true; }).name_of(spec);
 }
 
 void copy_folder(const std::filesystem::path& from, const std::filesystem::path& to) {
@@ -91,7 +97,7 @@ void write_random_model(const std::filesystem::path& folder, const nlohmann::ord
         RawTensor tensor{fp8 ? "F8_E4M3" : "BF16", {}, ""};
         for (int axis = 0; axis < spec.full.rank(); ++axis) tensor.shape.push_back(spec.full[axis]);
         tensor.bytes = random_bytes(static_cast<std::size_t>(spec.full.elements()) * (fp8 ? 1 : 2), random);
-        const std::string name = hugging_face_name(spec);
+        const std::string name = deepseek_name(spec);
         if (fp8) tensors[name + "_scale_inv"] = random_scales(spec.full, random);
         tensors[name] = std::move(tensor);
         if (tensors.size() >= tensors_per_file) flush();

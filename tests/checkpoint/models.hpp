@@ -2,6 +2,7 @@
 #pragma once
 
 #include "checkpoint/safetensors_image.hpp"
+#include "model/catalog.hpp"
 #include "support/scratch_folder.hpp"
 
 #include <nlohmann/json.hpp>
@@ -18,6 +19,9 @@ inline constexpr const char* kIndexFile = "model.safetensors.index.json";
 
 std::filesystem::path tiny_v3();
 std::filesystem::path tiny_v2();
+
+// A tensor's name in DeepSeek's files.
+std::string deepseek_name(const TensorSpec& spec);
 
 void copy_folder(const std::filesystem::path& from, const std::filesystem::path& to);
 

@@ -75,13 +75,15 @@ protected:
 };
 
 TEST_F(Tools, EveryProgramHelpsAndNamesItsVersion) {
-    for (const char* program : {SLUICE_SHARD, SLUICE_CAST, SLUICE_INSPECT}) {
+    for (const char* program : {SLUICE_SHARD, SLUICE_CAST, SLUICE_INSPECT, SLUICE_SYNTH}) {
         const Ending help = run({program, "--help"});
         EXPECT_EQ(help.code, 0);
-        for (const char* option : {"--config", "--version", "--log-level"})
+        const bool own_config = program == std::string(SLUICE_SYNTH);
+        for (const char* option : {own_config ? "--options" : "--config", "--version", "--log-level"})
             EXPECT_NE(help.out.find(option), std::string::npos) << program << " " << option;
         const Ending version = run({program, "--version"});
         EXPECT_EQ(version.code, 0);
+        EXPECT_EQ(help.out.find("ckpt-0") != std::string::npos, !own_config) << program;
         EXPECT_TRUE(version.out.starts_with(std::filesystem::path(program).filename().string() + " "));
     }
 }
@@ -100,6 +102,40 @@ TEST_F(Tools, ExitCodesTellTheKindOfFailure) {
     EXPECT_EQ(again.out, "");
 }
 
+TEST_F(Tools, SynthTellsWhatIsWrong) {
+    const std::string data = SLUICE_TEST_DATA;
+    const std::string llama = data + "/models/llama-biased/config.json";
+    const auto synth = [&](const std::string& config, const std::vector<std::string>& more) {
+        std::vector<std::string> words{SLUICE_SYNTH, "--config", config, "--output", out_};
+        words.insert(words.end(), more.begin(), more.end());
+        return run(words);
+    };
+    EXPECT_EQ(run({SLUICE_SYNTH, "--config", llama}).code, 2);
+    EXPECT_EQ(synth(llama, {"--dtype", "int8"}).code, 2);
+    EXPECT_EQ(synth(llama, {"--max-file-size", "much"}).code, 2);
+    EXPECT_EQ(synth(llama, {"--max-file-size", "0"}).code, 2);
+    EXPECT_EQ(synth(llama, {"--layers", "0"}).code, 2);
+    EXPECT_EQ(synth(data + "/nowhere.json", {}).code, 4);
+    EXPECT_EQ(synth(data + "/configs/Grok-2.json", {}).code, 3);
+    EXPECT_EQ(synth(llama, {"--tokenizer", data + "/configs"}).code, 4);
+    const Ending deep = synth(llama, {"--layers", "10000"});
+    EXPECT_EQ(deep.code, 2);
+    EXPECT_NE(deep.err.find("--layers 10000: "), std::string::npos) << deep.err;
+    for (const char* seed : {"-1", "18446744073709551616", "1e3"})
+        EXPECT_EQ(synth(llama, {"--seed", seed}).code, 2) << seed;
+    auto many = nlohmann::ordered_json::parse(content_of(data + "/configs/Llama-3.1-405B.json"));
+    many["num_hidden_layers"] = 10000;
+    const Ending large = synth(folder_.put("many.json", many.dump()), {});
+    EXPECT_EQ(large.code, 4);
+    EXPECT_NE(large.err.find(" TiB needed, "), std::string::npos) << large.err;
+    EXPECT_FALSE(std::filesystem::exists(out_));
+    EXPECT_TRUE(partial_folders().empty());
+    EXPECT_EQ(synth(llama, {"--seed", "18446744073709551615"}).code, 0);
+    const Ending again = synth(llama, {});
+    EXPECT_EQ(again.code, 4);
+    EXPECT_NE(again.err.find("exists already"), std::string::npos) << again.err;
+}
+
 TEST_F(Tools, OptionsMayStandInAFile) {
     folder_.put("run.toml", "input = \"" + test::tiny_v3().string() + "\"\nslices = 1\ndtype = \"bf16\"\n");
     const std::string file = folder_ / "run.toml";
@@ -108,6 +144,17 @@ TEST_F(Tools, OptionsMayStandInAFile) {
     folder_.put("run.toml", "slcies = 1\n");
     EXPECT_EQ(run({SLUICE_SHARD, "--config", file, "--input", test::tiny_v3(), "--output", out_ + "2"}).code,
               2);
+}
+
+TEST_F(Tools, ACheckpointWithoutTokenizerIsPointedOut) {
+    const std::string models = std::string(SLUICE_TEST_DATA) + "/models/";
+    const Ending without = run({SLUICE_SHARD, "--input", models + "grok-tiny-2host", "--output", out_});
+    EXPECT_EQ(without.code, 0);
+    EXPECT_NE(without.err.find("no tokenizer"), std::string::npos) << without.err;
+    EXPECT_NE(without.err.find("tokenizer.model"), std::string::npos) << without.err;
+    const Ending with = run({SLUICE_SHARD, "--input", models + "grok-tiny", "--output", out_ + "2"});
+    EXPECT_EQ(with.code, 0);
+    EXPECT_EQ(with.err.find("no tokenizer"), std::string::npos) << with.err;
 }
 
 TEST_F(Tools, InspectShowsCheckpointsOfBothKinds) {
@@ -124,6 +171,11 @@ TEST_F(Tools, InspectShowsCheckpointsOfBothKinds) {
     EXPECT_EQ(own.at("bytes"), bytes);
     const auto foreign = nlohmann::json::parse(run({SLUICE_INSPECT, test::tiny_v3(), "--json"}).out);
     EXPECT_EQ(foreign.at("tensors").size(), own.at("tensors").size());
+    EXPECT_EQ(own.at("kind"), "sluice");
+    EXPECT_EQ(foreign.at("kind"), "huggingface");
+    const std::string grok = std::string(SLUICE_TEST_DATA) + "/models/grok-tiny";
+    EXPECT_EQ(nlohmann::json::parse(run({SLUICE_INSPECT, grok, "--json"}).out).at("kind"), "grok-release");
+    EXPECT_NE(run({SLUICE_INSPECT, grok}).out.find("xAI's release of Grok-1"), std::string::npos);
 
     const Ending tree = run({SLUICE_INSPECT, out_});
     EXPECT_NE(tree.out.find("/layers/1-3/experts/0-15/gate"), std::string::npos) << tree.out;
@@ -166,6 +218,21 @@ TEST_F(Tools, MemoryDoesNotGrowWithTheCheckpoint) {
         EXPECT_LT(ending.peak_kib, 100'000) << program;
         std::filesystem::remove_all(out_);
     }
+}
+
+TEST_F(Tools, SynthNeedsNoMemoryForALargeTensor) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "the sanitizer's own memory hides the program's";
+#endif
+    auto config = nlohmann::ordered_json::parse(
+        content_of(std::filesystem::path(SLUICE_TEST_DATA) / "models/llama-biased/config.json"));
+    config["vocab_size"] = 600'000;  // times 144 times 2 bytes
+    folder_.put("config.json", config.dump());
+    const Ending ending =
+        run({SLUICE_SYNTH, "--config", folder_ / "config.json", "--output", out_, "--threads", "2"});
+    ASSERT_EQ(ending.code, 0) << ending.err;
+    ASSERT_GT(size_of_files(out_), 170'000'000U);
+    EXPECT_LT(ending.peak_kib, 40'000);
 }
 
 TEST_F(Tools, AKilledRunLeavesNothingThatLooksWhole) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 
 namespace sluice::test {
 namespace {
@@ -23,37 +24,80 @@ private:
     std::size_t next_ = 0;
 };
 
-void lead(SmallModel& model, Engine& engine, const RunSettings& settings,
-          const std::vector<Request>& requests, RunResult& result) {
-    const TokenizerFiles files{model.checkpoint().text_files()};
-    const auto tokenizer = make_tokenizer(files);
-    Scheduler scheduler(settings.policy, settings.pages);
-    const int longest = std::min(model.config().max_length, scheduler.longest_sequence());
-    const RequestEncoder encoder(*tokenizer, chat_template_of(files),
-                                 {false, "", model.config().vocab, longest});
-    ListedRequests source(requests);
-    Generator generator(source, encoder, *tokenizer, scheduler, engine, {true, longest},
-                        [&](const Answer& answer) { result.answers[answer.completion.id] = answer; });
-    Progress progress(Progress::Mode::Off, std::nullopt, 0);
-    const auto watch = [&] {
-        result.most_running = std::max(result.most_running, scheduler.running());
-        return false;
-    };
-    generator.run(watch, progress);
-    result.tally = generator.tally();
+BatchPolicy masking(BatchPolicy policy, std::optional<Token> masked) {
+    policy.masked = masked;
+    return policy;
 }
 
-}  // namespace
+// What rank 0 needs to lead a loop of `settings`.
+class Leading {
+public:
+    Leading(SmallModel& model, Engine& engine, const RunSettings& settings, int longest_prompt,
+            const std::vector<Request>& requests)
+        : files_{model.checkpoint().text_files()},
+          tokenizer_(make_tokenizer(files_)),
+          scheduler_(masking(settings.policy, model.config().masked_token), settings.pages),
+          longest_(std::min(model.config().max_length, scheduler_.longest_sequence())),
+          encoder_(*tokenizer_, chat_template_of(files_),
+                   {false, "", model.config().vocab, longest_prompt > 0 ? longest_prompt : longest_}),
+          source_(requests),
+          engine_(engine) {}
 
-RunResult run_requests(const RunSettings& settings, const std::vector<Request>& requests) {
+    LoopParts parts() { return {source_, encoder_, *tokenizer_, scheduler_, engine_}; }
+    int longest() const { return longest_; }
+
+    void run(RequestLoop& loop, RunResult& result) {
+        Progress progress(Progress::Mode::Off, Purpose::Generate, std::nullopt, {});
+        const auto watch = [&] {
+            result.most_running = std::max(result.most_running, scheduler_.running());
+            return false;
+        };
+        loop.run(watch, progress);
+        result.tally = loop.tally();
+    }
+
+private:
+    TokenizerFiles files_;
+    std::unique_ptr<Tokenizer> tokenizer_;
+    Scheduler scheduler_;
+    int longest_;
+    RequestEncoder encoder_;
+    ListedRequests source_;
+    Engine& engine_;
+};
+
+void generate(SmallModel& model, Engine& engine, const RunSettings& settings,
+              const std::vector<Request>& requests, RunResult& result) {
+    Leading leading(model, engine, settings, 0, requests);
+    const auto on_text = [&](std::string_view id, std::string_view piece) {
+        result.pieces[std::string(id)].emplace_back(piece);
+    };
+    Generator generator(leading.parts(), {true, leading.longest(), settings.end_of_turn, on_text},
+                        [&](const Answer& answer) { result.answers[answer.completion.id] = answer; });
+    leading.run(generator, result);
+}
+
+void score(SmallModel& model, Engine& engine, const RunSettings& settings,
+           const std::vector<Request>& requests, RunResult& result) {
+    Leading leading(model, engine, settings, std::numeric_limits<int>::max(), requests);
+    Scorer scorer(leading.parts(), leading.longest(),
+                  [&](const Score& score) { result.scores[score.id_json] = score; });
+    leading.run(scorer, result);
+}
+
+// Every rank is a thread; rank 0 calls `lead`.
+template <class Lead>
+RunResult run_loop(const RunSettings& settings, int logit_rows, const std::vector<Request>& requests,
+                   const Lead& lead) {
     RunResult result;
     run_on_threads(settings.ranks, [&](Communicator& ranks) {
         SmallModelOptions options;
         options.family = settings.family;
         options.gemm = settings.gemm;
+        options.kv_dtype = settings.kv_dtype;
         options.threads = settings.threads;
         options.rows = settings.policy.max_rows;
-        options.logit_rows = settings.policy.max_sequences;
+        options.logit_rows = logit_rows;
         options.positions = 2048;
         options.pages = settings.pages;
         SmallModel model(settings.checkpoint, options, ranks);
@@ -71,6 +115,16 @@ RunResult run_requests(const RunSettings& settings, const std::vector<Request>& 
     return result;
 }
 
+}  // namespace
+
+RunResult run_requests(const RunSettings& settings, const std::vector<Request>& requests) {
+    return run_loop(settings, settings.policy.max_sequences, requests, generate);
+}
+
+RunResult run_scores(const RunSettings& settings, const std::vector<Request>& requests) {
+    return run_loop(settings, settings.policy.max_rows, requests, score);
+}
+
 Request text_request(const std::string& id, const std::string& prompt, const Sampling& sampling) {
     return {id, to_json_string(id), id, prompt, sampling, ""};
 }
@@ -83,7 +137,13 @@ std::string transcript(const RunResult& result) {
     std::string text;
     for (const auto& [id, answer] : result.answers) {
         text += to_json_line(answer.completion);
-        for (const float logprob : answer.logprobs)
+        for (const PositionLogprobs& position : answer.logprobs)
+            text += fmt::format(" {:08x}", std::bit_cast<std::uint32_t>(position.chosen.logprob));
+        text += "\n";
+    }
+    for (const auto& [id, score] : result.scores) {
+        text += to_json_line(score);
+        for (const float logprob : score.logprobs)
             text += fmt::format(" {:08x}", std::bit_cast<std::uint32_t>(logprob));
         text += "\n";
     }

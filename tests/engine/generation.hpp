@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/generator.hpp"
+#include "engine/scorer.hpp"
 #include "support/small_model.hpp"
 
 #include <map>
@@ -18,22 +19,28 @@ struct RunSettings {
     int pages = 256;
     kernels::Family family = kernels::Family::Cpu;
     Products gemm = Products::Bf16;
+    DType kv_dtype = DType::BF16;
+    std::vector<Token> end_of_turn = {};
 };
 
 struct RunResult {
-    std::map<std::string, Answer> answers;  // by id
+    std::map<std::string, Answer> answers;                   // by id
+    std::map<std::string, std::vector<std::string>> pieces;  // of their texts, as they appeared
+    std::map<std::string, Score> scores;                     // by the JSON of the id
     Tally tally;
     int most_running = 0;
 };
 
 // Runs the requests to their end; every rank is a thread.
 RunResult run_requests(const RunSettings& settings, const std::vector<Request>& requests);
+// Scores them instead.
+RunResult run_scores(const RunSettings& settings, const std::vector<Request>& requests);
 
 // A request of plain text, or of tokens.
 Request text_request(const std::string& id, const std::string& prompt, const Sampling& sampling);
 Request token_request(const std::string& id, std::vector<Token> tokens, const Sampling& sampling);
 
-// What a completion file would hold of the answers, sorted by id, with each token's log-probability in
+// What a file would hold of the answers and scores, sorted by id, with each token's log-probability in
 // hexadecimal.
 std::string transcript(const RunResult& result);
 

@@ -135,6 +135,36 @@ TEST_F(NanLogits, OfAnyWayOfSampling) {
     }
 }
 
+// Wherever the first NaN stands in a text: before its completion, inside it, in another step.
+TEST_F(NanLogits, OfATextAreThatTextsAlone) {
+    settings_.checkpoint = poisoned_checkpoint(folder_, kUnusedToken);
+    const std::vector<Request> healthy = healthy_requests();
+    for (const int ranks : {1, 2}) {
+        settings_.ranks = ranks;
+        settings_.policy = {8, 64, 33, true};
+        const RunResult alone = run_scores(settings_, healthy);
+        ASSERT_EQ(alone.tally.errors, 0);
+        for (const std::size_t place : {0U, 20U, 40U, 198U}) {
+            std::vector<Token> text = counting(5, 200);
+            text[place] = kUnusedToken;
+            RunResult result = run_scores(settings_, with(healthy, 2, token_request("bad", text, {})));
+            const Score& failed = result.scores.at("\"bad\"");
+            ASSERT_TRUE(failed.error.has_value()) << place;
+            EXPECT_EQ(failed.error->code, "nan_logits");
+            EXPECT_THAT(failed.error->message,
+                        testing::HasSubstr("at token " + std::to_string(place + 1) + " "));
+            EXPECT_TRUE(failed.tokens.empty());
+            EXPECT_EQ(result.tally.errors, 1);
+            result.scores.erase("\"bad\"");
+            EXPECT_EQ(transcript(result), transcript(alone));
+        }
+    }
+    // The last token's own row is not computed.
+    std::vector<Token> text = counting(5, 20);
+    text.back() = kUnusedToken;
+    EXPECT_EQ(run_scores(settings_, {token_request("fine", text, {})}).tally.errors, 0);
+}
+
 // A page that held NaN is given on: its stale rows must not reach the next sequence.
 TEST_F(NanLogits, LeaveNothingInTheCache) {
     settings_.checkpoint = poisoned_checkpoint(folder_, kUnusedToken);

@@ -2,6 +2,7 @@
 #include "engine/request_encoder.hpp"
 
 #include "core/json.hpp"
+#include "text/chat_formats.hpp"
 
 #include <gtest/gtest.h>
 
@@ -82,6 +83,19 @@ TEST_F(RequestEncoderTest, MessagesGoThroughTheTemplate) {
               joined({{kBos, kUser, 67, kAssistant}, kHello, {kEos, kUser, 67, kAssistant}}));
 }
 
+TEST_F(RequestEncoderTest, OnlyTheTemplatePutsBosBeforeAConversation) {
+    configure("chat_template", "{{ messages[0].content }}");
+    EXPECT_EQ(tokens_of(chat({{"user", "Hello, world!"}})), kHello);
+    EXPECT_EQ(tokens_of(prompt("Hello, world!")), joined({{kBos}, kHello}));
+    configure("chat_template", "{{ bos_token + messages[0].content }}");
+    EXPECT_EQ(tokens_of(chat({{"user", "Hello, world!"}})), joined({{kBos}, kHello}));
+}
+
+TEST_F(RequestEncoderTest, AnAssistantsLastMessageIsContinued) {
+    EXPECT_EQ(tokens_of(chat({{"user", "a"}, {"assistant", "Hello, world!"}})),
+              joined({{kBos, kUser, 67, kAssistant}, kHello}));
+}
+
 TEST_F(RequestEncoderTest, ChatMakesAPromptAUsersMessage) {
     options_.chat = true;
     EXPECT_EQ(tokens_of(prompt("Hello, world!")), joined({{kBos, kUser}, kHello, {kAssistant}}));
@@ -104,9 +118,9 @@ TEST_F(RequestEncoderTest, TheSystemMessageIsTheFirst) {
     configure("chat_template", "{% for m in messages %}{{ m['role'] }} {% endfor %}");
     configure("add_bos_token", false);
     options_.system = "Be brief.";
-    const std::vector<Token> inserted = tokens_of(chat({{"user", "a"}, {"assistant", "a"}}));
+    const std::vector<Token> inserted = tokens_of(chat({{"assistant", "a"}, {"user", "a"}}));
     options_.system = "";
-    EXPECT_EQ(inserted, tokens_of(prompt("system user assistant ")));
+    EXPECT_EQ(inserted, tokens_of(prompt("system assistant user ")));
     options_.system = "Be brief.";
     EXPECT_EQ(tokens_of(chat({{"user", "a"}, {"system", "b"}})), tokens_of(prompt("user system ")));
 }
@@ -151,10 +165,61 @@ TEST_F(RequestEncoderTest, WhatTheTemplateRefusesIsAnError) {
 
 TEST_F(RequestEncoderTest, MessagesNeedATemplate) {
     configure("chat_template", nullptr);
-    EXPECT_EQ(error_of(chat({{"user", "a"}})).code, "no_chat_template");
+    const RequestError error = error_of(chat({{"user", "a"}}));
+    EXPECT_EQ(error.code, "no_chat_template");
+    for (const char* words : {"--chat-format", "deepseek-v2", "chatml"})
+        EXPECT_NE(error.message.find(words), std::string::npos) << error.message;
     EXPECT_EQ(tokens_of(prompt("a")), (std::vector<Token>{kBos, 67}));
     options_.chat = true;
     EXPECT_EQ(error_of(prompt("a")).code, "no_chat_template");
+}
+
+// Each section between bos and eos as the SentencePiece library encodes it alone, blank at its front.
+class SectionsTest : public testing::Test {
+protected:
+    static std::vector<Token> tokens_of(const std::string& model, const std::string& format,
+                                        const std::vector<Message>& messages) {
+        const TokenizerFiles files = read_tokenizer_files(data() / "models" / model);
+        const auto tokenizer = make_tokenizer(files);
+        const RequestEncoder encoder(*tokenizer, open_chat(files, find_chat_format(format)),
+                                     {false, "", 2048, 1000});
+        const auto encoded = encoder.encode(chat(messages));
+        if (const auto* error = std::get_if<RequestError>(&encoded)) {
+            ADD_FAILURE() << error->code << ": " << error->message;
+            return {};
+        }
+        return std::get<std::vector<Token>>(encoded);
+    }
+    const std::vector<Message> turns_{{"user", "ROMEO"}, {"assistant", "Yes"}, {"user", "Why?"}};
+};
+
+TEST_F(SectionsTest, WhatFollowsBosBeginsWithOneBlank) {
+    const std::vector<Token> golden{1, 458, 459, 1012, 857, 613, 459, 1012};
+    EXPECT_EQ(tokens_of("llama-tiny", "", {{"user", "ROMEO"}}), golden) << "its own template: no blank";
+    EXPECT_EQ(tokens_of("llama-tiny", "mixtral", {{"user", "ROMEO"}}), golden) << "a blank of the template's";
+}
+
+TEST_F(SectionsTest, LaterTurnsBeginLikeTheFirst) {
+    EXPECT_EQ(tokens_of("llama-tiny", "llama-2", turns_),
+              (std::vector<Token>{1, 458, 459, 1012, 857,  613, 459,  1012, 393, 286, 957,
+                                  2, 1,   458, 459,  1012, 671, 1001, 613,  459, 1012}));
+    EXPECT_EQ(tokens_of("llama-tiny", "mixtral", turns_),
+              (std::vector<Token>{1, 458, 459, 1012, 857, 613, 459, 1012, 393, 286, 2, 458, 459, 1012, 671,
+                                  1001, 613, 459, 1012}));
+}
+
+TEST_F(SectionsTest, AModelAloneKnowsItsControlPieces) {
+    EXPECT_EQ(tokens_of("grok-tiny", "mixtral", turns_),
+              (std::vector<Token>{1,   965, 116, 390,  999, 993, 118, 868, 965, 116, 72,
+                                  390, 999, 993, 118,  414, 307, 2,   965, 116, 390, 999,
+                                  993, 118, 687, 1008, 965, 116, 72,  390, 999, 993, 118}));
+}
+
+TEST_F(SectionsTest, NamesInAMessageAreTheTokens) {
+    EXPECT_EQ(tokens_of("llama-tiny", "mixtral", {{"user", "a</s>b"}}),
+              (std::vector<Token>{1, 458, 459, 1012, 261, 2, 271, 613, 459, 1012}));
+    EXPECT_EQ(tokens_of("llama-tiny", "mixtral", {{"user", "a</s> b"}}),
+              (std::vector<Token>{1, 458, 459, 1012, 261, 2, 271, 613, 459, 1012}));
 }
 
 TEST_F(RequestEncoderTest, TextThatIsNotUtf8IsAnError) {

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -13,7 +14,8 @@
 namespace sluice::test {
 namespace {
 
-// Mixed lengths and every kind of sampling; some share a beginning longer than a page.
+// Mixed lengths and every kind of sampling; some share a beginning longer than a page, and some hold the
+// token 0, whose keys a model may hide from attention.
 std::vector<Request> mixed_requests(Token vocabulary) {
     std::string header = "KING RICHARD III:\n";
     for (int i = 0; i < 12; ++i) header += "Now is the winter of our discontent made glorious summer.\n";
@@ -28,11 +30,12 @@ std::vector<Request> mixed_requests(Token vocabulary) {
         if (i % 6 == 2) sampling.top_p = 0.9F;
         if (i % 6 == 4) sampling.min_p = 0.05F;
         if (i % 6 == 5) sampling.repetition_penalty = 1.3F;
+        if (i % 5 < 2) sampling.logprobs = i;
         const std::string id = "request-" + std::to_string(10 + i);
         if (i % 4 == 3) {
             std::vector<Token> tokens;
             for (int t = 0; t < 1 + 37 * i % 190; ++t)
-                tokens.push_back((t * 7919 + i * 104729 + 3) % vocabulary);
+                tokens.push_back(i % 8 == 3 && t % 11 == 0 ? 0 : (t * 7919 + i * 104729 + 3) % vocabulary);
             requests.push_back(token_request(id, tokens, sampling));
         } else {
             const std::string end = "\nLine " + std::to_string(i) + " of the speech, and then:\n";
@@ -40,6 +43,10 @@ std::vector<Request> mixed_requests(Token vocabulary) {
         }
     }
     return requests;
+}
+
+int vocabulary_of(const std::string& checkpoint) {
+    return open_sluice_checkpoint(built_checkpoint(checkpoint))->config().vocab;
 }
 
 // The plainest run: one rank, one thread, one request at a time, nothing shared.
@@ -60,7 +67,9 @@ const std::string& plain_transcript(const std::string& checkpoint, const std::ve
 
 class SameBits : public testing::TestWithParam<const char*> {
 protected:
-    SameBits() : requests_(mixed_requests(2000)), plain_(plain_settings(GetParam())) {
+    SameBits() : plain_(plain_settings(GetParam())) {
+        slices_ = open_sluice_checkpoint(built_checkpoint(GetParam()))->slices();
+        requests_ = mixed_requests(std::min(2000, vocabulary_of(GetParam())));
         expected_ = plain_transcript(GetParam(), requests_);
     }
 
@@ -75,10 +84,9 @@ protected:
         settings.policy = {16, 128, 64, true};
         return settings;
     }
-    bool wide() const { return plain_.checkpoint == "wide"; }
-
     std::vector<Request> requests_;
     RunSettings plain_;
+    int slices_ = 0;
     std::string expected_;
 };
 
@@ -90,7 +98,7 @@ TEST_P(SameBits, ProducesText) {
 
 TEST_P(SameBits, OnAnyNumberOfRanks) {
     for (const int ranks : {1, 2, 4, 8}) {
-        if (ranks == 8 && !wide()) continue;
+        if (ranks > slices_) continue;  // fewer heads: refused, see tests/jobs/refusals_test.cpp
         RunSettings settings = batched();
         settings.ranks = ranks;
         expect_same(settings, std::to_string(ranks) + " ranks");
@@ -176,12 +184,75 @@ TEST_P(SameBits, WithEverythingAtOnce) {
     EXPECT_EQ(transcript(result), expected_) << "two ranks of two threads, short of memory";
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, SameBits, testing::Values("v3", "v3-bf16", "v2", "wide"),
+INSTANTIATE_TEST_SUITE_P(Checkpoints, SameBits,
+                         testing::Values("v3", "v3-bf16", "v2", "wide", "llama", "grok", "grok-bf16",
+                                         "grok-hf", "mixtral", "mixtral-fp8", "llama-biased", "grok-wide"),
                          [](const auto& param) {
                              std::string name = param.param;
                              for (char& c : name) c = c == '-' ? '_' : c;
                              return name;
                          });
+
+// The same for scores of texts: whole ones, and completions after prompts, some of them shared.
+std::vector<Request> mixed_texts(Token vocabulary) {
+    std::vector<Request> texts = mixed_requests(vocabulary);
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        if (i % 3 == 0) texts[i].completion = " And so, my lord, the end of number " + std::to_string(i);
+    }
+    texts.push_back(token_request("request-99", {5}, {}));  // nothing to score
+    return texts;
+}
+
+class SameBitsOfScores : public testing::TestWithParam<const char*> {
+protected:
+    SameBitsOfScores() : texts_(mixed_texts(std::min(2000, vocabulary_of(GetParam())))) {
+        static std::map<std::string, std::string> known;
+        std::string& text = known[GetParam()];
+        if (text.empty()) text = transcript(run_scores(plain_settings(GetParam()), texts_));
+        expected_ = text;
+    }
+
+    RunResult expect_same(int ranks, int threads, const BatchPolicy& policy, int pages = 256) {
+        RunSettings settings = plain_settings(GetParam());
+        settings.ranks = ranks;
+        settings.threads = threads;
+        settings.policy = policy;
+        settings.pages = pages;
+        const RunResult result = run_scores(settings, texts_);
+        EXPECT_EQ(transcript(result), expected_) << ranks << " ranks of " << threads << " threads";
+        return result;
+    }
+
+    std::vector<Request> texts_;
+    int slices_ = open_sluice_checkpoint(built_checkpoint(GetParam()))->slices();
+    std::string expected_;
+};
+
+TEST_P(SameBitsOfScores, ScoresEveryText) {
+    const RunResult result = run_scores(plain_settings(GetParam()), texts_);
+    EXPECT_EQ(result.scores.size(), texts_.size());
+    EXPECT_EQ(result.tally.errors, 0);
+    EXPECT_NE(expected_.find("\"top_logprobs\""), std::string::npos);
+}
+
+TEST_P(SameBitsOfScores, OnAnyNumberOfRanksInAnyBatchAndChunk) {
+    expect_same(2, 1, {16, 128, 64, true});
+    if (slices_ >= 4) expect_same(4, 1, {3, 100, 7, false});
+    expect_same(1, 3, {8, 512, 512, true});
+    expect_same(1, 1, {2, 2, 1, false});
+}
+
+// Many start together in chunks, and soon want more pages than there are.
+TEST_P(SameBitsOfScores, WhenTextsArePreempted) {
+    for (const bool share : {false, true}) {
+        const RunResult result = expect_same(2, 2, {16, 128, 20, share}, 9);
+        EXPECT_GT(result.tally.preemptions, 0);
+        EXPECT_EQ(result.tally.shared_tokens > 0, share);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, SameBitsOfScores, testing::Values("v3", "v2", "wide", "llama", "grok"),
+                         [](const auto& param) { return std::string(param.param); });
 
 // Six slices: one, three and six ranks add in one order. (Two would not: three slices a rank are no power of
 // two.)

@@ -197,15 +197,116 @@ TEST(Sampler, PenaltyActsOnSeenTokensOnly) {
         << "log-probabilities are the model's own";
 }
 
+std::vector<std::pair<float, Token>> sorted_logits(const std::vector<float>& logits) {
+    std::vector<std::pair<float, Token>> sorted;
+    for (std::size_t id = 0; id < logits.size(); ++id)
+        sorted.emplace_back(-logits[id], static_cast<Token>(id));
+    std::ranges::sort(sorted);
+    return sorted;
+}
+
+// Whatever a row asks for besides, its log-probabilities are the model's own, to the bit, on any ranks.
+TEST(Sampler, LogprobsAreTheModelsOwn) {
+    Rows rows = random_rows(6, 203, 2, 6);
+    for (std::size_t i = 1; i < 6; ++i) rows.logits[i] = rows.logits[0];
+    for (auto& row : rows.logits) row[7] = row[120] = 9;  // a tie, in two slices
+    std::vector<SampleRow> wishes{wish(0), wish(1, 3), wish(0.3F, 5), wish(2, 1), wish(0), wish(0)};
+    wishes[2].choice.top_p = 0.8F;
+    wishes[3].choice.repetition_penalty = 3;
+    wishes[3].seen = {7, 120};
+    wishes[5].target = 55;
+    for (std::size_t i = 0; i < 6; ++i) wishes[i].logprobs = i == 4 ? 0 : 3 + static_cast<int>(i);
+    const auto sorted = sorted_logits(rows.logits[0]);
+    for (const int ranks : {1, 2, 4}) {
+        const std::vector<Pick> picks = picks_on(ranks, rows, wishes);
+        EXPECT_TRUE(picks[4].top.empty());
+        EXPECT_EQ(picks[5].token, 55);
+        EXPECT_NEAR(picks[5].logprob, log_probability(rows.logits[0], 55), 1e-5);
+        const std::vector<TokenLogprob>& longest = picks[5].top;
+        for (std::size_t i = 0; i < 6; ++i) {
+            const std::vector<TokenLogprob>& top = picks[i].top;
+            ASSERT_EQ(top.size(), static_cast<std::size_t>(wishes[i].logprobs));
+            for (std::size_t k = 0; k < top.size(); ++k) {
+                EXPECT_EQ(top[k].token, sorted[k].second) << "row " << i << ", " << k;
+                EXPECT_NEAR(top[k].logprob, log_probability(rows.logits[0], top[k].token), 1e-5);
+                EXPECT_EQ(top[k].logprob, longest[k].logprob);
+                if (top[k].token == picks[i].token) {
+                    EXPECT_EQ(top[k].logprob, picks[i].logprob);
+                }
+            }
+        }
+    }
+}
+
+TEST(Sampler, TargetsAreScoredWhicheverSliceHoldsThem) {
+    const Rows one = random_rows(1, 103, 3, 7);
+    Rows rows{103, std::vector(103, one.logits[0])};
+    for (auto& row : rows.logits) row[50] = -std::numeric_limits<float>::infinity();
+    std::vector<SampleRow> wishes(103, wish(1));
+    for (Token id = 0; id < 103; ++id) wishes[static_cast<std::size_t>(id)].target = id;
+    const std::vector<Pick> expected = picks_on(1, rows, wishes);
+    double total = 0;
+    for (Token id = 0; id < 103; ++id) {
+        const Pick& pick = expected[static_cast<std::size_t>(id)];
+        EXPECT_EQ(pick.token, id);
+        EXPECT_TRUE(pick.valid);
+        total += std::exp(static_cast<double>(pick.logprob));
+        if (id == 50) {
+            EXPECT_EQ(pick.logprob, -std::numeric_limits<float>::infinity());
+        } else {
+            EXPECT_NEAR(pick.logprob, log_probability(rows.logits[0], id), 1e-5);
+        }
+    }
+    EXPECT_NEAR(total, 1, 1e-5);
+    for (const int ranks : {2, 4}) {
+        const std::vector<Pick> picks = picks_on(ranks, rows, wishes);
+        for (std::size_t i = 0; i < picks.size(); ++i) EXPECT_EQ(picks[i].logprob, expected[i].logprob);
+    }
+}
+
+// More alternatives than tokens, in all or in a slice.
+TEST(Sampler, NoMoreAlternativesThanTokens) {
+    const Rows rows = random_rows(1, 9, 1, 8);
+    SampleRow row = wish(0);
+    row.logprobs = 20;
+    const auto sorted = sorted_logits(rows.logits[0]);
+    for (const int ranks : {1, 4}) {
+        const std::vector<TokenLogprob> top = picks_on(ranks, rows, {row})[0].top;
+        ASSERT_EQ(top.size(), 9U);
+        for (std::size_t k = 0; k < 9; ++k) EXPECT_EQ(top[k].token, sorted[k].second);
+    }
+}
+
+// Far below the largest logits, float32 log-probabilities lie wider apart than the logits did.
+TEST(Sampler, EqualLogprobsComeInTheOrderOfIds) {
+    Rows rows{8, {{1e-6F, 2e-6F, 3e-6F, 0, 90, 90, 0, 0}}};
+    SampleRow row = wish(0);
+    row.logprobs = 8;
+    const std::vector<TokenLogprob> top = picks_on(2, rows, {row})[0].top;
+    for (std::size_t k = 1; k < top.size(); ++k) {
+        EXPECT_GE(top[k - 1].logprob, top[k].logprob);
+        if (top[k - 1].logprob == top[k].logprob) {
+            EXPECT_LT(top[k - 1].token, top[k].token);
+        }
+    }
+    EXPECT_EQ(top[2].logprob, top[7].logprob) << "logits too far apart to tell anything";
+}
+
 TEST(Sampler, LogitsThatAreNoNumbersAreReported) {
-    Rows rows = random_rows(3, 64, 1, 5);
+    Rows rows = random_rows(5, 64, 1, 5);
     rows.logits[0][40] = std::numeric_limits<float>::quiet_NaN();
     rows.logits[1][3] = std::numeric_limits<float>::infinity();
     rows.logits[2][3] = -std::numeric_limits<float>::infinity();
-    const std::vector<Pick> picks = picks_on(2, rows, {wish(0), wish(1), wish(1)});
+    rows.logits[3][63] = std::numeric_limits<float>::quiet_NaN();
+    rows.logits[4].assign(64, -std::numeric_limits<float>::infinity());
+    SampleRow scored = wish(1);
+    scored.target = 5;
+    const std::vector<Pick> picks = picks_on(2, rows, {wish(0), wish(1), wish(1), scored, scored});
     EXPECT_FALSE(picks[0].valid);
     EXPECT_FALSE(picks[1].valid);
     EXPECT_TRUE(picks[2].valid) << "a forbidden token is no trouble";
+    EXPECT_FALSE(picks[3].valid) << "the target's own logit is not all that counts";
+    EXPECT_FALSE(picks[4].valid) << "nothing is possible";
 }
 
 TEST(PickFiltered, AsksForMoreWhenTheKnownCandidatesDoNotSettleIt) {

@@ -19,15 +19,17 @@ public:
         StepPlan plan;
         plan.stop = number() % 4 == 0;
         for (std::vector<std::int32_t>* list : {&plan.step.tokens, &plan.step.positions, &plan.step.slots,
-                                                &plan.step.pages, &plan.step.logit_rows})
+                                                &plan.step.pages, &plan.step.masked, &plan.step.logit_rows})
             *list = numbers();
         plan.step.sequences.resize(length());
         for (StepSequence& sequence : plan.step.sequences)
-            sequence = {number(), number(), number(), number()};
+            sequence = {number(), number(), number(), number(), number(), number()};
         plan.samples.resize(length());
         for (SampleRow& sample : plan.samples) {
             sample.choice = {share(), share(), share(), share(), number(), random_()};
             sample.seen = numbers();
+            sample.logprobs = number();
+            sample.target = number();
         }
         return plan;
     }
@@ -51,9 +53,10 @@ void expect_equal(const StepPlan& a, const StepPlan& b) {
     EXPECT_EQ(a.step.positions, b.step.positions);
     EXPECT_EQ(a.step.slots, b.step.slots);
     EXPECT_EQ(a.step.pages, b.step.pages);
+    EXPECT_EQ(a.step.masked, b.step.masked);
     EXPECT_EQ(a.step.logit_rows, b.step.logit_rows);
     const auto all_of = [](const StepSequence& s) {
-        return std::tuple(s.first_row, s.rows, s.context, s.first_page);
+        return std::tuple(s.first_row, s.rows, s.context, s.first_page, s.first_masked, s.masked);
     };
     ASSERT_EQ(a.step.sequences.size(), b.step.sequences.size());
     for (std::size_t i = 0; i < a.step.sequences.size(); ++i)
@@ -65,6 +68,8 @@ void expect_equal(const StepPlan& a, const StepPlan& b) {
     for (std::size_t i = 0; i < a.samples.size(); ++i) {
         EXPECT_EQ(wishes_of(a.samples[i].choice), wishes_of(b.samples[i].choice));
         EXPECT_EQ(a.samples[i].seen, b.samples[i].seen);
+        EXPECT_EQ(a.samples[i].logprobs, b.samples[i].logprobs);
+        EXPECT_EQ(a.samples[i].target, b.samples[i].target);
     }
 }
 

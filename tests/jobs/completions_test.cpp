@@ -51,6 +51,21 @@ TEST_F(Completions, OfATextFileHaveExactlyTheFieldsPromised) {
     EXPECT_TRUE(exists("out.jsonl.run.json"));
 }
 
+// A model that came without a tokenizer. The padding token inside the prompt is hidden from attention, which
+// the recorded best token shows (tests/data/goldens/grok-order12, contains_pad).
+TEST_F(Completions, OfTokensNeedNoTokenizer) {
+    folder_.put("in.jsonl", R"({"id": "ids", "tokens": [17, 0, 44, 201, 0, 0, 8, 91]})"
+                            "\n"
+                            R"({"id": "text", "prompt": "hello"})");
+    const Words words = files("grok-order12-bf16", "in.jsonl", "out.jsonl") +
+                        Words{"--temperature", "0", "--max-new-tokens", "1", "--return-tokens"};
+    const auto all = records(words, "out.jsonl", 0, 5);
+    EXPECT_EQ(record_of(all, "ids")["tokens"], OrderedJson({43}));
+    EXPECT_EQ(record_of(all, "ids")["completion"], "");
+    EXPECT_EQ(record_of(all, "text")["error"]["code"], "not_tokenized");
+    EXPECT_THAT(record_of(all, "text")["error"]["message"].get<std::string>(), HasSubstr("no tokenizer"));
+}
+
 TEST_F(Completions, CarryIdsWithTheirTypeAndMetaUnchanged) {
     const auto all = answers(R"({"id": 17, "prompt": "A", "meta": {"z": [1, 2.50, "é"], "a": null}})"
                              "\n"
@@ -136,6 +151,44 @@ TEST_F(Completions, EndBeforeAStopString) {
     }
 }
 
+// Each token with its alternatives, whatever ends the completion.
+TEST_F(Completions, ShowLogprobsWhenAsked) {
+    const OrderedJson prompt = {{"prompt", "First Citizen:"}, {"ignore_eos", true}};
+    const Words words{"--return-tokens", "--logprobs", "4"};
+    const OrderedJson whole = answer(prompt, words);
+    EXPECT_THAT(keys_of(whole), ElementsAre("id", "completion", "finish_reason", "prompt_tokens",
+                                            "completion_tokens", "tokens", "logprobs"));
+    ASSERT_EQ(whole["logprobs"].size(), 12U);
+    std::string text;
+    for (std::size_t i = 0; i < 12; ++i) {
+        const OrderedJson& position = whole["logprobs"][i];
+        EXPECT_THAT(keys_of(position), ElementsAre("id", "token", "logprob", "top"));
+        EXPECT_EQ(position["id"], whole["tokens"][i]);
+        ASSERT_EQ(position["top"].size(), 4U);
+        OrderedJson best = position;
+        best.erase("top");
+        EXPECT_EQ(position["top"][0], best) << "greedy takes the most likely token";
+        for (std::size_t k = 1; k < 4; ++k)
+            EXPECT_LE(position["top"][k]["logprob"], position["top"][k - 1]["logprob"]);
+        text += position["token"].get<std::string>();
+    }
+    EXPECT_EQ(text, whole["completion"]);
+
+    OrderedJson stopped = prompt;
+    stopped["stop"] = text.substr(text.size() / 2, 3);
+    const OrderedJson cut = answer(stopped, words);
+    EXPECT_EQ(cut["finish_reason"], "stop");
+    ASSERT_EQ(cut["logprobs"].size(), cut["tokens"].size()) << "the tokens of the stop string too";
+    for (std::size_t i = 0; i < cut["logprobs"].size(); ++i)
+        EXPECT_EQ(cut["logprobs"][i], whole["logprobs"][i]);
+
+    OrderedJson own = prompt;
+    own["logprobs"] = 2;
+    EXPECT_EQ(answer(own)["logprobs"][5]["top"].size(), 2U);
+    own["logprobs"] = 0;
+    EXPECT_FALSE(answer(own, words).contains("logprobs"));
+}
+
 // At a high temperature a model of random weights draws its end token now and then. The same draws without
 // it: every stopped completion is the beginning of one that went on past the end token.
 TEST_F(Completions, IgnoreTheEndTokenOnlyWhenAsked) {
@@ -203,10 +256,10 @@ TEST_F(Completions, AreTheSameOnAnyNumberOfRanks) {
     if (SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
     folder_.put("in.jsonl", mixed_prompts(24));
     const auto lines = [&](const std::string& model, int ranks, const Words& more) {
-        const Ending ending =
-            run(files(model, "in.jsonl", "out.jsonl") +
-                    Words{"--overwrite", "--return-tokens", "--max-new-tokens", "16"} + more,
-                ranks);
+        const Ending ending = run(
+            files(model, "in.jsonl", "out.jsonl") +
+                Words{"--overwrite", "--return-tokens", "--logprobs", "3", "--max-new-tokens", "16"} + more,
+            ranks);
         EXPECT_EQ(ending.code, 0) << ending.err;
         return sorted_lines(content("out.jsonl"));
     };

@@ -18,19 +18,6 @@ using testing::HasSubstr;
 
 constexpr int kPrompts = 60;
 
-// Whether the output grows to `bytes` before `process` ends, and within a minute.
-bool grows_to(Process& process, const std::string& output, std::uintmax_t bytes) {
-    using Clock = std::chrono::steady_clock;
-    for (const auto limit = Clock::now() + std::chrono::minutes(1); Clock::now() < limit;) {
-        std::error_code none;
-        const std::uintmax_t size = std::filesystem::file_size(output, none);
-        if (!none && size >= bytes) return true;
-        if (!process.running()) return false;
-        std::this_thread::sleep_for(std::chrono::microseconds(200));
-    }
-    return false;
-}
-
 class ResumeTest : public JobTest {
 protected:
     void SetUp() override {
@@ -43,7 +30,7 @@ protected:
     // Slow enough to be caught in the middle.
     Words words(const std::string& output) const {
         return files("v3", "in.jsonl", output) +
-               Words{"--max-new-tokens", "24", "--max-batch", "6", "--return-tokens"};
+               Words{"--max-new-tokens", "24", "--max-batch", "6", "--return-tokens", "--logprobs", "2"};
     }
     std::vector<std::string> undisturbed() const {
         const Ending ending = run(words("whole.jsonl"));
@@ -193,10 +180,10 @@ TEST_P(ExactlyOnce, OnAnotherNumberOfRanksAndWithAnotherBatch) {
     ASSERT_TRUE(grows_to(*process, output(), 1)) << process->wait().err;
     process->kill_tree();
     const int other = GetParam() == 0 && SLUICE_HAVE_MPI == 1 ? 4 : 0;
-    const Ending ending = run(
-        files("v3", "in.jsonl", "out.jsonl") + Words{"--max-new-tokens", "24", "--max-batch", "64",
-                                                     "--prefill-chunk", "16", "--return-tokens", "--resume"},
-        other);
+    const Ending ending = run(files("v3", "in.jsonl", "out.jsonl") +
+                                  Words{"--max-new-tokens", "24", "--max-batch", "64", "--logprobs", "2",
+                                        "--prefill-chunk", "16", "--return-tokens", "--resume"},
+                              other);
     EXPECT_EQ(ending.code, 5) << ending.err;
     expect_whole(expected);
 }
@@ -211,7 +198,7 @@ TEST_P(ExactlyOnce, ResumingIsRefusedWhereTheResultWouldDiffer) {
         for (const std::string& word : said) EXPECT_THAT(ending.err, HasSubstr(word));
         EXPECT_EQ(content("whole.jsonl"), before);
     };
-    const Words base{"--max-batch", "6", "--return-tokens"};
+    const Words base{"--max-batch", "6", "--return-tokens", "--logprobs", "2"};
     const Words whole = files("v3", "in.jsonl", "whole.jsonl") + base;
     const Words length{"--max-new-tokens", "24"};
     refused(whole + Words{"--max-new-tokens", "25"}, {"max_new_tokens", "24", "25", "--overwrite"});
@@ -219,6 +206,8 @@ TEST_P(ExactlyOnce, ResumingIsRefusedWhereTheResultWouldDiffer) {
     refused(whole + length + Words{"--temperature", "0.5"}, {"temperature", "0.5"});
     refused(whole + length + Words{"--stop", "x"}, {"stop", "[]", "[\"x\"]"});
     refused(whole + length + Words{"--chat"}, {"chat", "true"});
+    refused(files("v3", "in.jsonl", "whole.jsonl") + Words{"--return-tokens", "--logprobs", "3"} + length,
+            {"logprobs", "2", "3"});
     refused(whole + length + Words{"--gemm", "fp8"}, {"gemm", "bf16", "fp8"});
     refused(files("v3-bf16", "in.jsonl", "whole.jsonl") + base + length, {"model"});
     std::filesystem::remove(path("whole.jsonl.run.json"));

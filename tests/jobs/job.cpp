@@ -1,7 +1,9 @@
 #include "jobs/job.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <sstream>
+#include <thread>
 
 namespace sluice::test {
 namespace {
@@ -27,17 +29,16 @@ Words operator+(Words words, const Words& more) {
 // Ranks that share a few processors must give way while they wait.
 JobTest::JobTest() { ::setenv("OMP_WAIT_POLICY", "passive", 1); }
 
-Words JobTest::command(const Words& words, int ranks) {
+Words JobTest::command(const Words& words, int ranks) const {
     Words all;
     if (ranks > 0) all = split(SLUICE_MPIRUN) + Words{"-n", std::to_string(ranks)};
-    return all + Words{SLUICE_GENERATE} + words;
+    return all + Words{program_} + words;
 }
 
 Words JobTest::files(const std::string& model, const std::string& prompts, const std::string& output) const {
-    return {"--model",   checkpoint(model).string(),
-            "--prompts", path(prompts),
-            "--output",  path(output),
-            "--threads", "1"};
+    return {
+        "--model", checkpoint(model).string(), input_, path(prompts), "--output", path(output), "--threads",
+        "1"};
 }
 
 std::unique_ptr<Process> JobTest::start(const Words& words, int ranks, const std::string& input) const {
@@ -55,6 +56,18 @@ std::vector<OrderedJson> JobTest::records(const Words& words, const std::string&
     std::vector<OrderedJson> records;
     for (const std::string& line : lines_of(content(output))) records.push_back(OrderedJson::parse(line));
     return records;
+}
+
+bool grows_to(Process& process, const std::string& output, std::uintmax_t bytes) {
+    using Clock = std::chrono::steady_clock;
+    for (const auto limit = Clock::now() + std::chrono::minutes(1); Clock::now() < limit;) {
+        std::error_code none;
+        const std::uintmax_t size = std::filesystem::file_size(output, none);
+        if (!none && size >= bytes) return true;
+        if (!process.running()) return false;
+        std::this_thread::sleep_for(std::chrono::microseconds(200));
+    }
+    return false;
 }
 
 std::vector<std::string> lines_of(std::string_view text) {

@@ -1,9 +1,10 @@
-// sluice-generate on a small checkpoint, in a folder of the test's own.
+// sluice-generate, or another job, on a small checkpoint, in a folder of the test's own.
 #pragma once
 
 #include "jobs/process.hpp"
 #include "support/scratch_folder.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -25,9 +26,9 @@ class JobTest : public testing::Test {
 protected:
     JobTest();
 
-    // The command: sluice-generate WORDS, under mpirun for `ranks` > 0, alone for 0.
-    static Words command(const Words& words, int ranks);
-    // --model, --prompts and --output as usual: `prompts` and `output` are names in the folder.
+    // The command: program_ WORDS, under mpirun for `ranks` > 0, alone for 0.
+    Words command(const Words& words, int ranks) const;
+    // --model, input_ and --output as usual: `prompts` and `output` are names in the folder.
     Words files(const std::string& model, const std::string& prompts, const std::string& output) const;
 
     std::unique_ptr<Process> start(const Words& words, int ranks = 0, const std::string& input = "") const;
@@ -40,8 +41,13 @@ protected:
     std::string content(const std::string& name) const { return content_of(folder_ / name); }
     bool exists(const std::string& name) const { return std::filesystem::exists(folder_ / name); }
 
+    std::string program_ = SLUICE_GENERATE;
+    std::string input_ = "--prompts";  // the option
     ScratchFolder folder_;
 };
+
+// Whether the file grows to `bytes` before `process` ends, and within a minute.
+bool grows_to(Process& process, const std::string& output, std::uintmax_t bytes);
 
 std::vector<std::string> lines_of(std::string_view text);
 // Lines in an order of their own: what two runs that finish requests in different orders must agree on.

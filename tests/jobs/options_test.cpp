@@ -44,8 +44,17 @@ TEST_P(Options, HelpIsPrintedOnceAndSucceeds) {
                                "--stop",
                                "--ignore-eos",
                                "--return-tokens",
+                               "--logprobs",
                                "--chat",
                                "--raw",
+                               "--chat-format",
+                               "--interactive",
+                               "deepseek-v2",
+                               "deepseek-v3",
+                               "llama-2",
+                               "llama-3",
+                               "mixtral",
+                               "chatml",
                                "--system",
                                "--prompt-format",
                                "--resume",
@@ -76,7 +85,7 @@ TEST_P(Options, VersionIsPrintedOnce) {
     EXPECT_EQ(version.code, 0);
     EXPECT_EQ(version.err, "");
     EXPECT_EQ(lines_of(version.out).size(), 1U) << version.out;
-    EXPECT_THAT(version.out, testing::ContainsRegex("[0-9]+\\.[0-9]+\\.[0-9]+"));
+    EXPECT_THAT(version.out, testing::ContainsRegex("^sluice-generate [0-9]+\\.[0-9]+\\.[0-9]+"));
 }
 
 struct Refusal {
@@ -87,10 +96,13 @@ struct Refusal {
 
 TEST_P(Options, WhatIsNoOptionOrNoValueIsAUsageErrorSaidOnce) {
     std::vector<Refusal> refusals{
-        {{"--logprobs", "5"}, "--logprobs", {}},  // promised, but not built: never silently ignored
+        {{"--metrics", "m.json"}, "--metrics", {}},  // promised, but not built: never silently ignored
         {{"--temperature", "-1"}, "temperature is -1", {"0 (greedy) or more"}},
         {{"--config", path("nowhere.toml")}, "nowhere.toml", {}},
+        {{"--seed", "-1"}, "-1 is no whole number", {"--seed", "18446744073709551615"}},
+        {{"--seed", "18446744073709551616"}, "18446744073709551616 is no whole number", {"--seed"}},
         {{"--top-p", "1.5"}, "top_p is 1.5", {}},
+        {{"--logprobs", "21"}, "logprobs is 21", {"0 (off) to 20"}},
         {{"--max-batch", "0"}, "--max-batch is 0", {"at least 1"}},
         {{"--max-batch", "9", "--max-batch-tokens", "8"}, "--max-batch-tokens 8", {"--max-batch 9"}},
         {{"--max-seq-len", "999999"}, "--max-seq-len 999999", {"2048"}},
@@ -99,6 +111,7 @@ TEST_P(Options, WhatIsNoOptionOrNoValueIsAUsageErrorSaidOnce) {
         {{"--kv-dtype", "int3"}, "int3", {"--kv-dtype", "{bf16,f32}"}},
         {{"--resume", "--overwrite"}, "--overwrite", {"--resume"}},
         {{"--chat", "--raw"}, "--raw", {"--chat"}},
+        {{"--chat-format", "alpaca"}, "alpaca", {"--chat-format", "template", "llama-3", "chatml"}},
         {{"--log-level", "loud"}, "loud", {"--log-level", "debug"}},
     };
     if (GetParam() > 0) refusals.resize(3);  // one of each place that refuses
@@ -111,6 +124,26 @@ TEST_P(Options, WhatIsNoOptionOrNoValueIsAUsageErrorSaidOnce) {
         EXPECT_EQ(ending.out, "") << shown;
         EXPECT_FALSE(exists("out.jsonl")) << shown;
     }
+}
+
+// The checkpoint's tokenizer knows deepseek-v3's tokens.
+TEST_P(Options, TokensOfAChatFormatThatTheTokenizerLacksAreNamedOnce) {
+    const Ending foreign = run_here(usual() + Words{"--dry-run", "--chat-format", "chatml"});
+    EXPECT_EQ(foreign.code, 0) << foreign.err;
+    for (const char* token : {"<|im_start|>", "<|im_end|>"})
+        EXPECT_EQ(occurrences(foreign.err, token), 1) << foreign.err;
+    const Ending own = run_here(usual() + Words{"--dry-run", "--chat-format", "deepseek-v3"});
+    EXPECT_THAT(own.err, Not(HasSubstr("--chat-format"))) << own.err;
+}
+
+TEST_P(Options, AResumedRunKeepsItsChatFormat) {
+    const Words chat = usual() + Words{"--chat", "--max-new-tokens", "2"};
+    ASSERT_EQ(run_here(chat + Words{"--chat-format", "deepseek-v2"}).code, 0);
+    const Ending other = run_here(chat + Words{"--chat-format", "deepseek-v3", "--resume"});
+    EXPECT_EQ(other.code, 2);
+    EXPECT_THAT(other.err,
+                AllOf(HasSubstr("chat_format"), HasSubstr("deepseek-v2"), HasSubstr("deepseek-v3")));
+    EXPECT_EQ(run_here(chat + Words{"--chat-format", "deepseek-v2", "--resume"}).code, 0);
 }
 
 TEST_P(Options, RequiredOptionsAreNamed) {

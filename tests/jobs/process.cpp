@@ -20,12 +20,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-void become(int target, const std::string& path, int flags) {
-    const int file = ::open(path.c_str(), flags, 0644);
-    if (file < 0 || ::dup2(file, target) < 0) ::_exit(127);
-    ::close(file);
-}
-
 // The parent of a process, from "pid (name) state parent ...": the name may hold anything.
 pid_t parent_of(const std::filesystem::path& folder) {
     std::ifstream file(folder / "stat");
@@ -38,12 +32,6 @@ pid_t parent_of(const std::filesystem::path& folder) {
     pid_t parent = -1;
     rest >> state >> parent;
     return parent;
-}
-
-std::string text_of(const std::filesystem::path& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return std::move(text).str();
 }
 
 // `root` and the processes below it.
@@ -63,14 +51,32 @@ std::vector<pid_t> process_tree(pid_t root) {
 
 }  // namespace
 
-Process::Process(std::vector<std::string> words, const std::filesystem::path& folder,
-                 const std::string& input) {
+Process::Process(const std::filesystem::path& folder) {
     static std::atomic<int> number = 0;
     const std::string stem = (folder / ("process-" + std::to_string(number++))).string();
+    in_ = stem + ".in";
     out_ = stem + ".out";
     err_ = stem + ".err";
-    const std::string in = stem + ".in";
-    std::ofstream(in, std::ios::binary) << input;
+}
+
+Process::Process(std::vector<std::string> words, const std::filesystem::path& folder,
+                 const std::string& input)
+    : Process(folder) {
+    std::ofstream(in_, std::ios::binary) << input;
+    start(std::move(words), [this] {
+        become(STDIN_FILENO, in_.string(), O_RDONLY);
+        become(STDOUT_FILENO, out_.string(), O_WRONLY | O_CREAT | O_TRUNC);
+        become(STDERR_FILENO, err_.string(), O_WRONLY | O_CREAT | O_TRUNC);
+    });
+}
+
+void Process::become(int target, const std::string& path, int flags) {
+    const int file = ::open(path.c_str(), flags, 0644);
+    if (file < 0 || ::dup2(file, target) < 0) ::_exit(127);
+    ::close(file);
+}
+
+void Process::start(std::vector<std::string> words, const std::function<void()>& connect) {
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
@@ -78,14 +84,13 @@ Process::Process(std::vector<std::string> words, const std::filesystem::path& fo
     if (pid_ < 0) throw std::runtime_error("fork failed");
     if (pid_ > 0) return;
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that is ended by its time limit leaves nothing behind
-    become(STDIN_FILENO, in, O_RDONLY);
-    become(STDOUT_FILENO, out_.string(), O_WRONLY | O_CREAT | O_TRUNC);
-    become(STDERR_FILENO, err_.string(), O_WRONLY | O_CREAT | O_TRUNC);
+    connect();
     ::execvp(arguments.front(), arguments.data());
     ::_exit(127);
 }
 
 Process::~Process() {
+    if (pid_ < 0) return;
     if (running()) kill_tree();
     if (!ended_) reap(0);
 }
@@ -143,6 +148,12 @@ std::size_t Process::resident_bytes() const {
     for (std::string line; std::getline(file, line);)
         if (line.starts_with("VmRSS:")) return std::stoul(line.substr(6)) * 1024;
     return 0;
+}
+
+std::string text_of(const std::filesystem::path& path) {
+    std::ostringstream text;
+    text << std::ifstream(path, std::ios::binary).rdbuf();
+    return std::move(text).str();
 }
 
 int occurrences(const std::string& text, const std::string& word) {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,7 +25,7 @@ public:
             const std::string& input = "");
     Process(const Process&) = delete;
     Process& operator=(const Process&) = delete;
-    ~Process();
+    virtual ~Process();
 
     bool running();
     void signal(int number);
@@ -35,18 +36,29 @@ public:
     // SIGKILL to the program and all processes it started, ranks included, as the loss of a machine would.
     void kill_tree();
     // Waits until it ends; after `seconds` kills it.
-    Ending wait(int seconds = 60);
+    virtual Ending wait(int seconds = 60);
     // Bytes of memory that the process has resident; 0 when it is gone.
     std::size_t resident_bytes() const;
+
+protected:
+    // Nothing runs yet; output and error of what start() runs are to go to files of `folder`.
+    explicit Process(const std::filesystem::path& folder);
+    // The child calls `connect` to open its standard streams.
+    void start(std::vector<std::string> words, const std::function<void()>& connect);
+    // In the child: opens the descriptor `target` anew.
+    static void become(int target, const std::string& path, int flags);
+
+    std::filesystem::path in_, out_, err_;
 
 private:
     void reap(int options);
 
-    std::filesystem::path out_, err_;
     pid_t pid_ = -1;
     int status_ = 0;
     bool ended_ = false;
 };
+
+std::string text_of(const std::filesystem::path& path);
 
 // How often `word` stands in `text`.
 int occurrences(const std::string& text, const std::string& word);

@@ -43,6 +43,9 @@ TEST_F(RefusalTest, RanksThatDoNotShareTheSlices) {
     if (SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
     expect_refused_on(3, files("v3", "in.txt", "out.jsonl"), 2,
                       {"4 slices", "3 ranks", "1, 2 or 4", "--slices"});
+    // Two key heads make two slices at most.
+    for (const char* checkpoint : {"llama", "grok"})
+        expect_refused_on(4, files(checkpoint, "in.txt", "out.jsonl"), 2, {"2 slices", "4 ranks", "1 or 2"});
     expect_refused_on(2, files("v3-1-slice", "in.txt", "out.jsonl"), 2, {"1 slices", "2 ranks"});
 }
 
@@ -67,11 +70,7 @@ protected:
     }
     // A checkpoint of the wide model's shape with other weights or another vocabulary, perhaps refused.
     Ending shard(const std::string& config, std::uint64_t seed, const std::string& name) const {
-        SyntheticCheckpoint synthetic;
-        synthetic.config_json = config;
-        synthetic.tokenizer = std::string(SLUICE_TEST_DATA) + "/models/deepseek-v3-tiny";
-        synthetic.seed = seed;
-        write_synthetic_checkpoint(synthetic, folder_ / "source");
+        make_checkpoint(config, seed, folder_ / "source");
         return Process({SLUICE_SHARD, "--input", path("source"), "--output", path(name)}, folder_.path())
             .wait();
     }

@@ -1,150 +1,71 @@
+#include "attention_fixture.hpp"
 #include "kernel_suite.hpp"
 #include "support/guarded.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace sluice::test {
 namespace {
 
 using Attention = KernelSuite<AttentionArgs>;
 
-struct Heads {
-    std::int64_t heads = 1, kv_heads = 1, key_dim = 0, value_dim = 0;
-    bool aliased = false;  // values are the keys' first columns
-    DType dtype = DType::BF16;
-    float softcap = 0;
+class AttentionValues : public Attention {
+protected:
+    // Eight sequences in one call, each with the mask's keys masked, against the reference.
+    void check(const Heads& heads, Mask mask) const;
 };
 
-std::vector<Heads> all_heads() {
-    return {
-        {4, 1, 80, 64, true},  {4, 1, 80, 64, true, DType::F32},     {7, 1, 576, 512, true},
-        {8, 2, 24, 24, false}, {8, 2, 24, 24, false, DType::F32, 5}, {8, 2, 128, 128, false, DType::BF16, 30},
-        {3, 3, 17, 9, false},  {3, 3, 17, 9, false, DType::F32},     {1, 1, 1, 1, false}};
-}
-
-// One sequence's tokens: queries, and rows of keys then values.
-struct Tokens {
-    Tokens(const Heads& heads, std::int64_t tokens, std::uint64_t seed) : count(tokens) {
-        Noise noise(seed);
-        width = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim));
-        q = noise.vector(count * heads.heads * heads.key_dim, 2);
-        rows = noise.vector(count * width);
-    }
-    std::int64_t count, width = 0;
-    std::vector<float> q, rows;
-};
-
-// Pages, NaN wherever no token is stored. The same tokens may lie on any pages.
-class Pages {
-public:
-    Pages(const Heads& heads, std::int64_t pages, std::uint64_t order)
-        : heads_(heads), free_(static_cast<std::size_t>(pages)) {
-        stride_ = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim)) + 3;
-        const auto size = static_cast<std::size_t>(pages * kPageTokens * stride_);
-        floats_.assign(heads.dtype == DType::F32 ? size : 0, NAN);
-        halves_.assign(heads.dtype == DType::BF16 ? size : 0, to_bf16(NAN));
-        std::iota(free_.begin(), free_.end(), 0);
-        Noise noise(order);
-        for (std::size_t i = free_.size(); order != 0 && i > 1; --i) {
-            std::swap(free_[i - 1],
-                      free_[static_cast<std::size_t>(noise.below(static_cast<std::int64_t>(i)))]);
-        }
-    }
-
-    // Stores tokens [begin, end), taking pages as they are needed.
-    void store(const Tokens& tokens, std::int64_t begin, std::int64_t end, std::vector<std::int32_t>& table) {
-        for (std::int64_t p = begin; p < end; ++p) {
-            if (p % kPageTokens == 0) {
-                table.push_back(free_.back());
-                free_.pop_back();
-            }
-            const std::int64_t at = (table.back() * kPageTokens + p % kPageTokens) * stride_;
-            for (std::int64_t i = 0; i < tokens.width; ++i) {
-                const float value = tokens.rows[static_cast<std::size_t>(p * tokens.width + i)];
-                if (heads_.dtype == DType::F32)
-                    floats_[static_cast<std::size_t>(at + i)] = value;
-                else
-                    halves_[static_cast<std::size_t>(at + i)] = to_bf16(value);
-            }
-        }
-    }
-
-    AttentionArgs args() const {
-        AttentionArgs args;
-        const bool wide = heads_.dtype == DType::F32;
-        const std::int64_t values = heads_.aliased ? 0 : heads_.kv_heads * heads_.key_dim;
-        args.keys = wide ? static_cast<const void*>(floats_.data()) : halves_.data();
-        args.values = wide ? static_cast<const void*>(floats_.data() + values) : halves_.data() + values;
-        args.page_dtype = heads_.dtype;
-        args.page_stride = kPageTokens * stride_;
-        args.row_stride = stride_;
-        args.key_head_stride = heads_.key_dim;
-        args.value_head_stride = heads_.value_dim;
-        args.heads = heads_.heads;
-        args.kv_heads = heads_.kv_heads;
-        args.key_dim = heads_.key_dim;
-        args.value_dim = heads_.value_dim;
-        args.scale = 0.7F / std::sqrt(static_cast<float>(heads_.key_dim));
-        args.softcap = heads_.softcap;
-        return args;
-    }
-
-private:
-    Heads heads_;
-    std::int64_t stride_ = 0;
-    std::vector<float> floats_;
-    std::vector<bf16> halves_;
-    std::vector<std::int32_t> free_;
-};
-
-// Scores: key_dim roundings of terms at most 2 in size, and of capping; the softmax turns a score's error
-// into twice that; then the exponentials' and the sums' own, and the rescalings. All times the largest
-// value, 1.
-double attention_bound(const Heads& heads, std::int64_t context) {
-    const auto dim = static_cast<double>(heads.key_dim);
-    const double score = (dim + 4) * kUnit * 2 * dim * 0.7 / std::sqrt(dim) + 16 * kUnit * heads.softcap;
-    return 2 * score + (static_cast<double>(context) + 32) * kUnit;
-}
-
-TEST_P(Attention, AgreesWithAnOrdinarySoftmax) {
+void AttentionValues::check(const Heads& heads, Mask mask) const {
     struct Part {
         std::int64_t rows, context;
     };
     const std::vector<Part> parts = {{1, 1},  {1, 64},  {1, 65},   {7, 7},
                                      {0, 10}, {5, 130}, {66, 100}, {1, 200}};
-    for (const Heads& heads : all_heads()) {
-        Pages pages(heads, 20, 5);
-        std::vector<std::vector<std::int32_t>> tables(parts.size());
-        std::vector<SequenceRows> sequences;
-        std::vector<float> q;
-        std::int64_t rows = 0;
-        for (std::size_t s = 0; s < parts.size(); ++s) {
-            const Tokens tokens(heads, parts[s].context, s + 50);
-            pages.store(tokens, 0, tokens.count, tables[s]);
-            sequences.push_back({rows, parts[s].rows, parts[s].context, tables[s].data()});
-            const std::int64_t skipped = (tokens.count - parts[s].rows) * heads.heads * heads.key_dim;
-            q.insert(q.end(), tokens.q.begin() + skipped, tokens.q.end());
-            rows += parts[s].rows;
-        }
-        const std::int64_t width = heads.heads * heads.value_dim;
-        Guarded<float> out(rows, width), want(rows, width);
-        AttentionArgs args = pages.args();
-        args.q = q.data();
-        args.sequences = sequences;
-        args.out = want.data();
-        reference(args);
-        args.out = out.data();
-        run(args, 2);
-        out.expect_untouched_around();
-        for (const SequenceRows& sequence : sequences) {
-            for (std::int64_t r = sequence.first_row; r < sequence.first_row + sequence.rows; ++r) {
-                for (std::int64_t i = 0; i < width; ++i) {
-                    ASSERT_NEAR(out.at(r, i), want.at(r, i), attention_bound(heads, sequence.context))
-                        << "key_dim " << heads.key_dim << ", context " << sequence.context << ", row " << r;
-                }
+    const std::vector<std::int32_t> masked = positions_of(mask, 150);
+    Pages pages(heads, 20, 5);
+    std::vector<std::vector<std::int32_t>> tables(parts.size());
+    std::vector<SequenceRows> sequences;
+    std::vector<float> q;
+    std::int64_t rows = 0;
+    for (std::size_t s = 0; s < parts.size(); ++s) {
+        const Tokens tokens(heads, parts[s].context, s + 50);
+        pages.store(tokens, 0, tokens.count, tables[s]);
+        sequences.push_back({rows, parts[s].rows, parts[s].context, tables[s].data(), {}});
+        if (s % 4 != 1) sequences.back().masked = masked;  // one of four has none
+        const std::int64_t skipped = (tokens.count - parts[s].rows) * heads.heads * heads.key_dim;
+        q.insert(q.end(), tokens.q.begin() + skipped, tokens.q.end());
+        rows += parts[s].rows;
+    }
+    const std::int64_t width = heads.heads * heads.value_dim;
+    Guarded<float> out(rows, width), want(rows, width);
+    AttentionArgs args = pages.args();
+    args.q = q.data();
+    args.sequences = sequences;
+    args.out = want.data();
+    reference(args);
+    args.out = out.data();
+    run(args, 2);
+    out.expect_untouched_around();
+    for (const SequenceRows& sequence : sequences) {
+        for (std::int64_t r = sequence.first_row; r < sequence.first_row + sequence.rows; ++r) {
+            for (std::int64_t i = 0; i < width; ++i) {
+                ASSERT_NEAR(out.at(r, i), want.at(r, i), attention_bound(heads, sequence.context))
+                    << "key_dim " << heads.key_dim << ", context " << sequence.context << ", row " << r;
             }
         }
+    }
+}
+
+TEST_P(AttentionValues, AgreeWithAnOrdinarySoftmax) {
+    for (const Heads& heads : all_heads()) check(heads, Mask::None);
+    for (const Heads& heads : grouped_heads()) check(heads, Mask::None);
+}
+
+TEST_P(AttentionValues, AgreeWithAnOrdinarySoftmaxUnderMasks) {
+    for (const Heads& heads : {Heads{4, 1, 80, 64, true}, Heads{6, 2, 24, 24, false, DType::F32, 5}}) {
+        for (const Mask mask : {Mask::First, Mask::FirstBlock, Mask::All, Mask::Some, Mask::AllButOne})
+            check(heads, mask);
     }
 }
 
@@ -159,7 +80,7 @@ protected:
         for (std::int64_t begin = 0; begin < tokens.count; begin += chunk) {
             const std::int64_t end = std::min(begin + chunk, tokens.count);
             pages.store(tokens, begin, end, table);
-            const SequenceRows rows{0, end - begin, end, table.data()};
+            const SequenceRows rows{0, end - begin, end, table.data(), tokens.masked};
             AttentionArgs args = pages.args();
             args.q = tokens.q.data() + begin * heads.heads * heads.key_dim;
             args.sequences = {&rows, 1};
@@ -183,6 +104,53 @@ TEST_P(AttentionBits, ChunksPagesAndThreadsDoNotMatter) {
     }
 }
 
+TEST_P(AttentionBits, MasksHoldInEveryChunk) {
+    for (const Heads& heads : {Heads{4, 1, 80, 64, true}, Heads{6, 2, 24, 24, false, DType::BF16, 30}}) {
+        Tokens tokens(heads, 150, 32);
+        const std::vector<float> plain = feed(heads, tokens, 512, 0, 1);
+        for (const Mask mask : {Mask::First, Mask::FirstBlock, Mask::All, Mask::Some, Mask::AllButOne}) {
+            tokens.masked = positions_of(mask, 150);
+            const std::vector<float> whole = feed(heads, tokens, 512, 0, 1);
+            EXPECT_FALSE(same_bits(plain, whole));
+            for (const std::int64_t chunk : {1, 7, 64, 100})
+                EXPECT_TRUE(same_bits(whole, feed(heads, tokens, chunk, 3, 2))) << "chunk " << chunk;
+        }
+    }
+}
+
+// A row that sees some key unmasked gives what it would give if the masked tokens were not there, however
+// great their scores; the first rows, which see masked keys alone, give the mean of the values.
+TEST_P(AttentionBits, MaskedKeysCountForNothing) {
+    const Heads heads{6, 2, 24, 24, false, DType::F32, 5};
+    const std::int64_t q_width = heads.heads * heads.key_dim, width = heads.heads * heads.value_dim;
+    Tokens tokens(heads, 150, 33);
+    tokens.masked = positions_of(Mask::Some, 150);
+    Tokens kept = tokens;
+    kept.rows.clear();
+    for (std::int32_t p = 0; p < 150; ++p) {
+        float* row = tokens.rows.data() + p * tokens.width;
+        if (!std::binary_search(tokens.masked.begin(), tokens.masked.end(), p))
+            kept.rows.insert(kept.rows.end(), row, row + tokens.width);
+        else
+            for (std::int64_t i = 0; i < heads.kv_heads * heads.key_dim; ++i) row[i] *= 1e10F;
+    }
+    kept.count = static_cast<std::int64_t>(kept.rows.size()) / kept.width;
+    kept.masked.clear();
+    kept.q.assign(tokens.q.end() - kept.count * q_width, tokens.q.end());  // the last row's query stays last
+    const std::vector<float> out = feed(heads, tokens, 512, 0, 1), want = feed(heads, kept, 512, 0, 1);
+    for (std::int64_t i = 1; i <= width; ++i)
+        ASSERT_NEAR(*(out.end() - i), *(want.end() - i), attention_bound(heads, 150));
+    for (std::int64_t i = 0; i < 4 * width; ++i) {
+        const std::int64_t column =
+            heads.kv_heads * heads.key_dim + i % width / heads.value_dim / 3 * 24 + i % 24;
+        double mean = 0;
+        for (std::int64_t p = 0; p <= i / width; ++p)
+            mean += tokens.rows[static_cast<std::size_t>(p * tokens.width + column)];
+        mean /= static_cast<double>(i / width + 1);
+        ASSERT_NEAR(out[static_cast<std::size_t>(i)], mean, 8 * kUnit) << i;
+    }
+}
+
 TEST_P(AttentionBits, NeighboursInTheBatchDoNotMatter) {
     for (const Heads& heads : all_heads()) {
         const std::int64_t count = 9, q_width = heads.heads * heads.key_dim;
@@ -194,7 +162,7 @@ TEST_P(AttentionBits, NeighboursInTheBatchDoNotMatter) {
             const Tokens tokens(heads, 20 * s + 1, static_cast<std::uint64_t>(s));
             auto& table = tables[static_cast<std::size_t>(s)];
             pages.store(tokens, 0, tokens.count, table);
-            sequences.push_back({s, 1, tokens.count, table.data()});
+            sequences.push_back({s, 1, tokens.count, table.data(), {}});
             q.insert(q.end(), tokens.q.end() - q_width, tokens.q.end());
         }
         AttentionArgs args = pages.args();
@@ -256,6 +224,7 @@ TEST_P(Attention, GreatScoresDoNotOverflow) {
 TEST_P(Attention, TakesNoSequences) { run({}); }
 
 SLUICE_EVERY_KERNEL(Attention, AttentionArgs);
+SLUICE_EVERY_KERNEL(AttentionValues, AttentionArgs);
 SLUICE_EVERY_KERNEL(AttentionBits, AttentionArgs);
 
 }  // namespace

@@ -57,7 +57,7 @@ TYPED_TEST(ByLevel, TakesTheBestSet) {
 
 template <class Args>
 class Everywhere : public testing::Test {};
-using PlainOps = testing::Types<PackArgs, EmbedArgs, RopeArgs, StoreRowsArgs, RouteArgs, GroupArgs>;
+using PlainOps = testing::Types<PackArgs, EmbedArgs, RopeArgs, BiasArgs, StoreRowsArgs, RouteArgs, GroupArgs>;
 TYPED_TEST_SUITE(Everywhere, PlainOps);
 
 TYPED_TEST(Everywhere, TakesTheOneForAll) {

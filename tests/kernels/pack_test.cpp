@@ -23,10 +23,26 @@ TEST(Pack, RefusesPartsThatMakeNoWhole) {
         HostMatrix plain = weight.slice(32, 32, 0, 300);
         plain.scales = nullptr;
         refused({{weight.slice(0, 32, 0, 300), 0, 0}, {plain, 32, 0}});  // unquantised half
-        for (const DType dtype : {DType::I8, DType::I32, DType::U8}) {
+        for (const DType dtype : {DType::I32, DType::U8}) {
             plain.dtype = dtype;
             refused({{plain, 0, 0}});
         }
+    }
+}
+
+TEST(Pack, RefusesPartsOfUnlikeCodes) {
+    const Kind fp8{"fp8", DType::F8E4M3, 1, 128, 0, 0, false, Products::Bf16, false, false};
+    Kind int8 = fp8, wider = fp8;
+    int8.dtype = wider.dtype = DType::I8;
+    wider.block_cols = 256;
+    const TestWeight a(fp8, 20, 256, 1), b(int8, 20, 256, 2), c(wider, 20, 256, 3);
+    for (const Family family : {Family::Reference, Family::Cpu}) {
+        EXPECT_THROW(pack(family, {{a.whole(), 0, 0}, {b.whole(), 20, 0}}, fp8), Error);
+        EXPECT_THROW(pack(family, {{b.whole(), 0, 0}, {c.whole(), 20, 0}}, int8), Error);
+        EXPECT_EQ(pack(family, {{c.whole(), 0, 0}, {c.whole(), 20, 0}}, wider)->rows, 40);
+        int8.dequantize = true;  // then all are bfloat16
+        EXPECT_EQ(pack(family, {{a.whole(), 0, 0}, {b.whole(), 20, 0}, {c.whole(), 40, 0}}, int8)->rows, 60);
+        int8.dequantize = false;
     }
 }
 
@@ -34,6 +50,25 @@ TEST(Pack, TellsWhatItHolds) {
     const TestWeight weight(all_kinds()[6], 40, 300, 1);  // 3 panels; blocks of 128, 128, 44 columns
     const Packed packed = pack_whole(Family::Cpu, weight);
     EXPECT_EQ(packed->bytes, 3U * 16 * 300 + 3U * 48 * sizeof(float));
+    const Kind int8{"int8", DType::I8, 1, 300, 0, 0, false, Products::Fp8, false, false};
+    EXPECT_EQ(pack_whole(Family::Cpu, TestWeight(int8, 40, 300, 1))->bytes,
+              3U * 16 * 300 + 48 * sizeof(float));
+}
+
+TEST(Pack, CountsWhatItWouldHoldWithoutAnyValues) {
+    for (const Kind& kind : all_kinds()) {
+        const TestWeight weight(kind, 43, 301, 1);
+        for (const Family family : {Family::Reference, Family::Cpu}) {
+            std::vector<WeightPart> parts{{weight.slice(0, 43, 0, 151), 0, 0},
+                                          {weight.slice(0, 43, 151, 150), 0, 1}};
+            const std::size_t held = pack(family, parts, kind)->bytes;
+            for (WeightPart& part : parts) part.matrix.values = nullptr;
+            std::size_t counted = 0;
+            const PackArgs args{parts, kind.products, kind.dequantize, false, nullptr, &counted};
+            choose(family, args, this_machine()).run(args, {1});
+            EXPECT_EQ(counted, held) << kind.name;
+        }
+    }
 }
 
 TEST(HostMatrixTest, RangesAndTransposesReadTheSameElements) {

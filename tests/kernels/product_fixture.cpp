@@ -31,6 +31,13 @@ const std::vector<Kind>& all_kinds() {
         {"fp8 dequantised", F8E4M3, 128, 128, 5, 37, false, Products::Bf16, true, false},
         {"fp8, float32 products", F8E4M3, 128, 128, 5, 37, false, Products::F32, false, false},
         {"bf16 asked for fp8 activations", BF16, 0, 0, 0, 0, false, Products::Fp8, false, false},
+        {"int8, one block", I8, 1, 2000, 0, 0, false, Products::Bf16, false, false},
+        {"int8, blocks of k, offsets", I8, 1, 400, 5, 137, false, Products::Bf16, false, false},
+        {"int8 transposed, blocks along both axes", I8, 24, 131, 7, 3, true, Products::Bf16, false, false},
+        {"int8 asked for fp8 activations", I8, 1, 400, 0, 137, false, Products::Fp8, false, true},
+        {"int8 codes without scales", I8, 0, 0, 0, 0, false, Products::Bf16, false, false},
+        {"int8 dequantised", I8, 1, 400, 5, 137, false, Products::Bf16, true, false},
+        {"int8, float32 products", I8, 1, 400, 5, 137, false, Products::F32, false, false},
     };
     return kinds;
 }
@@ -46,13 +53,14 @@ TestWeight::TestWeight(const Kind& of, std::int64_t rows, std::int64_t cols, std
         } else if (kind.dtype == DType::BF16) {
             const bf16 bits = to_bf16(value);
             std::memcpy(values_.data() + 2 * i, &bits, 2);
+        } else if (kind.dtype == DType::I8) {
+            values_[i] = static_cast<std::byte>(static_cast<std::int8_t>(std::floor(value * 128)));
         } else {
             values_[i] = static_cast<std::byte>(to_fp8(value * value * value * 448));
         }
     }
     if (kind.block_rows == 0) return;
-    const std::int64_t scale_rows = (stored_rows() + kind.block_rows - 1) / kind.block_rows;
-    for (std::int64_t i = 0; i < scale_rows * scale_cols(); ++i)
+    for (std::int64_t i = 0; i < scale_rows() * scale_cols(); ++i)
         scales_.push_back(0.01F * (1.5F + noise(seed + 1, static_cast<std::uint64_t>(i))));
 }
 
@@ -76,8 +84,10 @@ HostMatrix TestWeight::slice(std::int64_t row, std::int64_t rows, std::int64_t c
     m.block_cols = kind.block_cols;
     m.row_offset = first_row % kind.block_rows;
     m.col_offset = first_col % kind.block_cols;
-    m.scale_row_stride = scale_cols();
-    m.scales = scales_.data() + first_row / kind.block_rows * scale_cols() + first_col / kind.block_cols;
+    m.scale_row_stride = kind.transposed ? 1 : scale_cols();
+    m.scale_col_stride = kind.transposed ? scale_rows() : 1;
+    m.scales = scales_.data() + first_row / kind.block_rows * m.scale_row_stride +
+               first_col / kind.block_cols * m.scale_col_stride;
     return m;
 }
 
@@ -92,8 +102,9 @@ bool TestWeight::quantised() const {
 
 double TestWeight::scale(std::int64_t row, std::int64_t col) const {
     if (kind.block_rows == 0) return 1;
-    const std::int64_t block =
-        (row + kind.row_offset) / kind.block_rows * scale_cols() + (col + kind.col_offset) / kind.block_cols;
+    const std::int64_t r = (row + kind.row_offset) / kind.block_rows;
+    const std::int64_t c = (col + kind.col_offset) / kind.block_cols;
+    const std::int64_t block = kind.transposed ? c * scale_rows() + r : r * scale_cols() + c;
     return static_cast<double>(scales_[static_cast<std::size_t>(block)]);
 }
 
@@ -102,6 +113,7 @@ double TestWeight::value(std::int64_t row, std::int64_t col) const {
     float stored = 0;
     if (kind.dtype == DType::F32) std::memcpy(&stored, values_.data() + 4 * i, 4);
     if (kind.dtype == DType::F8E4M3) stored = fp8_to_float(static_cast<fp8>(values_[i]));
+    if (kind.dtype == DType::I8) stored = static_cast<std::int8_t>(values_[i]);
     if (kind.dtype == DType::BF16) {
         bf16 bits = 0;
         std::memcpy(&bits, values_.data() + 2 * i, 2);
@@ -132,7 +144,8 @@ Packed pack_whole(Family family, const TestWeight& weight) {
 std::vector<double> seen_activations(const TestWeight& weight, const float* x, std::int64_t begin,
                                      std::int64_t end) {
     std::vector<double> seen(x + begin, x + end);
-    if (!weight.quantised() || weight.kind.products != Products::Fp8) return seen;
+    const Kind& kind = weight.kind;
+    if (!weight.quantised() || kind.dtype != DType::F8E4M3 || kind.products != Products::Fp8) return seen;
     for (std::int64_t from = begin; from < end;) {
         const std::int64_t offset = from + weight.kind.col_offset;
         const std::int64_t to =

@@ -22,7 +22,7 @@ struct Kind {
     DType dtype = DType::BF16;
     std::int64_t block_rows = 0, block_cols = 0;  // 0: no scales
     std::int64_t row_offset = 0, col_offset = 0;  // of the matrix within the stored one
-    bool transposed = false;                      // stored [k][n]
+    bool transposed = false;                      // stored [k][n], and so are the scales
     Products products = Products::Bf16;
     bool dequantize = false, power_of_two_scales = false;
 };
@@ -49,6 +49,7 @@ private:
     std::int64_t stored_index(std::int64_t row, std::int64_t col) const;
     std::int64_t stored_rows() const { return n + kind.row_offset; }
     std::int64_t stored_cols() const { return k + kind.col_offset; }
+    std::int64_t scale_rows() const { return (stored_rows() + kind.block_rows - 1) / kind.block_rows; }
     std::int64_t scale_cols() const { return (stored_cols() + kind.block_cols - 1) / kind.block_cols; }
     double scale(std::int64_t row, std::int64_t col) const;
 

@@ -63,6 +63,7 @@ protected:
         return out;
     }
     void check_shape(const Kind& kind, std::int64_t rows, std::int64_t n, std::int64_t k) const;
+    void check_codes(DType dtype, Products products, int at, std::int64_t rows) const;
 
     const Kernel<ProductArgs>* kernel_ = nullptr;
 };
@@ -248,30 +249,54 @@ TEST_P(Product, NanAndInfinityReachExactlyTheirOutputs) {
     }
 }
 
+// All codes of a type as element `at` of outputs of their own, the other elements zero.
+void Product::check_codes(DType dtype, Products products, int at, std::int64_t rows) const {
+    const Kind kind{"codes", dtype, 1024, 1024, 0, 0, false, products, false, true};
+    TestWeight weight(kind, 256, 5, 1);
+    for (int code = 0; code < 256; ++code) {
+        for (int i = 0; i < 5; ++i) weight.set_code(code, i, i == at ? static_cast<std::uint32_t>(code) : 0);
+    }
+    HostMatrix matrix = weight.whole();
+    const float one = 1;
+    matrix.scales = &one;
+    const Packed packed = pack(family(), {{matrix, 0, 0}}, kind);
+    const std::vector<float> x(static_cast<std::size_t>(rows * 5), 0.5F);
+    const std::vector<float> out = dense(packed, x, rows);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+        const auto code = static_cast<fp8>(i % 256);
+        const float value = dtype == DType::I8 ? static_cast<std::int8_t>(code) : fp8_to_float(code);
+        ASSERT_TRUE(std::isnan(value) ? std::isnan(out[i]) : out[i] == 0.5F * value)
+            << name_of(dtype) << " code " << i % 256 << ", element " << at << ", rows " << rows << ": "
+            << out[i];
+    }
+}
+
 TEST_P(Product, AllCodesAreDecodedExactly) {
-    for (const Products products : {Products::Bf16, Products::Fp8, Products::F32}) {
-        for (int at = 0; at < 5; ++at) {  // even and odd elements, short and long row tiles
-            Kind kind{"codes", DType::F8E4M3, 1024, 1024, 0, 0, false, products, false, true};
-            TestWeight weight(kind, 256, 5, 1);
-            for (int code = 0; code < 256; ++code) {
-                for (int i = 0; i < 5; ++i)
-                    weight.set_code(code, i, i == at ? static_cast<std::uint32_t>(code) : 0);
+    for (const DType dtype : {DType::F8E4M3, DType::I8}) {
+        for (const Products products : {Products::Bf16, Products::Fp8, Products::F32}) {
+            for (int at = 0; at < 5; ++at) {  // even and odd elements, short and long row tiles
+                for (const std::int64_t rows : {1, 9, 30}) check_codes(dtype, products, at, rows);
+                if (HasFatalFailure()) return;
             }
+        }
+    }
+}
+
+TEST_P(Product, AScaleThatIsNoNumberReachesItsOutputs) {
+    for (const DType dtype : {DType::F8E4M3, DType::I8}) {
+        for (const std::int64_t rows : {1, 30}) {
+            const Kind kind{"scales", dtype, 1, 400, 0, 0, false, Products::Bf16, false, false};
+            const TestWeight weight(kind, 20, 600, 3);
             HostMatrix matrix = weight.whole();
-            const float one = 1;
-            matrix.scales = &one;
+            std::vector<float> scales(2 * 20, 0.5F);
+            scales[2 * 7] = kNan;
+            scales[2 * 18 + 1] = kInf;
+            matrix.scales = scales.data();
             const Packed packed = pack(family(), {{matrix, 0, 0}}, kind);
-            for (const std::int64_t rows : {1, 9}) {
-                std::vector<float> x(static_cast<std::size_t>(rows * 5), 0.5F);
-                const std::vector<float> out = dense(packed, x, rows);
-                for (std::int64_t r = 0; r < rows; ++r) {
-                    for (int code = 0; code < 256; ++code) {
-                        const float got = out[static_cast<std::size_t>(r * 256 + code)];
-                        const float value = fp8_to_float(static_cast<fp8>(code));
-                        ASSERT_TRUE(std::isnan(value) ? std::isnan(got) : got == 0.5F * value)
-                            << "code " << code << ", element " << at << ", rows " << rows << ": " << got;
-                    }
-                }
+            const std::vector<float> out = dense(packed, activations(rows, 600, 4), rows);
+            for (std::size_t i = 0; i < out.size(); ++i) {
+                ASSERT_EQ(std::isfinite(out[i]), i % 20 != 7 && i % 20 != 18) << i;
+                ASSERT_TRUE(i % 20 != 7 || std::isnan(out[i])) << i;
             }
         }
     }

@@ -24,7 +24,7 @@ struct Angles {
 
 TEST_P(Rope, RotatesPairs) {
     const std::vector<std::int32_t> positions = {0, 19, 3};
-    for (const std::int64_t dim : {2, 6, 8, 64, 66}) {
+    for (const std::int64_t dim : {2, 6, 8, 24, 32, 64, 66, 128}) {
         for (const bool interleaved : {false, true}) {
             const Angles angles(dim);
             const std::int64_t heads = 3, head_stride = dim + 4, row_stride = heads * head_stride + 1;

@@ -64,6 +64,7 @@ std::vector<RouterSpec> specs() {
     for (const Score score : {Score::Softmax, Score::Sigmoid}) {
         for (const bool renormalize : {false, true}) {
             all.push_back({score, 1, 1, 1, 1, renormalize, 1});
+            all.push_back({score, 8, 2, 1, 1, renormalize, 1});
             all.push_back({score, 8, 3, 1, 1, renormalize, 2.5F});
             all.push_back({score, 16, 4, 4, 2, renormalize, 1});
             all.push_back({score, 16, 6, 8, 3, renormalize, 0.5F});

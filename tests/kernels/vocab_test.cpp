@@ -13,22 +13,26 @@ struct Call {
     std::int64_t width = 0;
     std::vector<VocabRow> rows;
     std::vector<std::int32_t> first_id;
-    int first_slice = 0, max_candidates = 1;
+    int first_slice = 0, max_candidates = 1, max_top = 0;
     std::vector<VocabSummary> summaries;
-    std::vector<VocabCandidate> candidates;
+    std::vector<VocabCandidate> candidates, top;
 
     std::size_t slices() const { return first_id.size() - 1; }
     VocabArgs args() {
         summaries.assign(rows.size() * slices(), {});
         candidates.assign(summaries.size() * static_cast<std::size_t>(max_candidates), {-7, NAN, NAN});
-        return {logits.data(),     width,         rows, first_id, first_slice, summaries.data(),
-                candidates.data(), max_candidates};
+        top.assign(summaries.size() * static_cast<std::size_t>(max_top), {-7, NAN, NAN});
+        return {logits.data(),     width,          rows,       first_id, first_slice, summaries.data(),
+                candidates.data(), max_candidates, top.data(), max_top};
     }
     const VocabSummary& summary(std::size_t row, std::size_t slice) const {
         return summaries[row * slices() + slice];
     }
     const VocabCandidate* best(std::size_t row, std::size_t slice) const {
         return candidates.data() + (row * slices() + slice) * static_cast<std::size_t>(max_candidates);
+    }
+    const VocabCandidate* likeliest(std::size_t row, std::size_t slice) const {
+        return top.data() + (row * slices() + slice) * static_cast<std::size_t>(max_top);
     }
 };
 
@@ -39,6 +43,7 @@ Call random_call(std::int64_t vocabulary, std::vector<std::int32_t> first_id, st
     call.width = vocabulary + 3;
     call.first_id = std::move(first_id);
     call.max_candidates = 20;
+    call.max_top = 9;
     for (int r = 0; r < 12; ++r) {
         VocabRow row;
         row.row = 11 - r;
@@ -48,6 +53,8 @@ Call random_call(std::int64_t vocabulary, std::vector<std::int32_t> first_id, st
         row.seen = seen;
         row.candidates = 1 + r * 2;
         row.draw_key = draw_key(seed, static_cast<std::uint64_t>(r));
+        row.top = r;  // up to more than there is room for
+        row.target = r == 4 ? -1 : call.first_id[0] + static_cast<std::int32_t>(noise.below(vocabulary));
         call.rows.push_back(row);
     }
     call.logits = noise.vector(12 * call.width, 8);
@@ -106,11 +113,15 @@ TEST_P(Vocab, AgreesWithTheReference) {
         for (std::size_t i = 0; i < call.candidates.size(); ++i) {
             ASSERT_TRUE(same(call.candidates[i], want.candidates[i])) << "candidate " << i;
         }
+        for (std::size_t i = 0; i < call.top.size(); ++i) {
+            ASSERT_TRUE(same(call.top[i], want.top[i])) << "most likely " << i;
+        }
         for (std::size_t i = 0; i < call.summaries.size(); ++i) {
             const VocabSummary &a = call.summaries[i], &b = want.summaries[i];
             ASSERT_EQ(a.plain_max, b.plain_max);
             ASSERT_EQ(a.max, b.max);
             ASSERT_EQ(a.finite, b.finite);
+            ASSERT_EQ(a.target_logit, b.target_logit);
             // An exponent of at most 88 rounded twice, the exponential, 64 partial sums of 16 terms at most.
             const double bound = 256 * kUnit;
             ASSERT_NEAR(a.plain_sum, b.plain_sum, bound * b.plain_sum);
@@ -122,6 +133,37 @@ TEST_P(Vocab, AgreesWithTheReference) {
                 ASSERT_EQ(a.drawn, -1);
         }
     }
+}
+
+// A penalty moves the candidates, but neither the most likely tokens nor the target's logit.
+TEST_P(Vocab, MostLikelyTokensAndTargetsAreTheModelsOwn) {
+    Call call;
+    call.logits = {1, 9, 3, 8, 8, 2, -INFINITY, 7};
+    call.width = 8;
+    call.first_id = {0, 5, 8};
+    call.max_candidates = 2;
+    call.max_top = 4;
+    const std::vector<std::int32_t> seen = {1, 3, 7};
+    call.rows = {{0, 1, 10, seen, 2, 5, 3, 3}, {0, 1, 1, {}, 2, 5, 9, 6}};
+    run(call.args());
+    EXPECT_EQ(call.best(0, 0)[0].id, 4) << "the penalty is felt";
+    const auto expect_top = [&](std::size_t row, std::size_t slice,
+                                const std::vector<std::pair<int, float>>& want) {
+        for (std::size_t i = 0; i < 4; ++i) {
+            const VocabCandidate& token = call.likeliest(row, slice)[i];
+            EXPECT_EQ(token.id, i < want.size() ? want[i].first : -1) << row << " " << slice << " " << i;
+            if (i >= want.size()) continue;
+            EXPECT_EQ(token.raw, want[i].second);
+            EXPECT_EQ(token.logit, want[i].second) << "ordered by the raw logit";
+        }
+    };
+    expect_top(0, 0, {{1, 9.0F}, {3, 8.0F}, {4, 8.0F}});
+    expect_top(0, 1, {{7, 7.0F}, {5, 2.0F}, {6, -INFINITY}});
+    expect_top(1, 0, {{1, 9.0F}, {3, 8.0F}, {4, 8.0F}, {2, 3.0F}});
+    EXPECT_EQ(call.summary(0, 0).target_logit, 8);
+    EXPECT_EQ(call.summary(0, 1).target_logit, -INFINITY) << "of another slice";
+    EXPECT_EQ(call.summary(1, 0).target_logit, -INFINITY);
+    EXPECT_EQ(call.summary(1, 1).target_logit, -INFINITY) << "its own logit";
 }
 
 TEST_P(Vocab, SlicesInOneCallAreAsSlicesAlone) {
@@ -141,9 +183,12 @@ TEST_P(Vocab, SlicesInOneCallAreAsSlicesAlone) {
             EXPECT_EQ(a.drawn_logit, b.drawn_logit);
             EXPECT_EQ(a.sum, b.sum);
             EXPECT_EQ(a.plain_sum, b.plain_sum);
+            EXPECT_EQ(a.target_logit, b.target_logit);
             for (int c = 0; c < std::min(20, whole.rows[r].candidates); ++c) {
                 EXPECT_TRUE(same(whole.best(r, s)[c], alone.best(r, 0)[c]));
             }
+            for (int c = 0; c < whole.max_top; ++c)
+                EXPECT_TRUE(same(whole.likeliest(r, s)[c], alone.likeliest(r, 0)[c]));
             EXPECT_EQ(alone.best(r, 0)[30].id, -1);
         }
     }

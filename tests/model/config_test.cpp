@@ -107,6 +107,11 @@ TEST(Config, GreedyRoutersIgnoreGroupsAndV2DoesNotScaleRenormalisedWeights) {
     json["norm_topk_prob"] = true;
     moe = std::get<MoeSpec>(parse_config(json.dump(), "test").layers[1].feed_forward);
     EXPECT_EQ(moe.router.scale, 1.0F);
+    EXPECT_TRUE(moe.router.renormalize);
+    json["num_experts_per_tok"] = 1;  // whose weight is kept as it is
+    moe = std::get<MoeSpec>(parse_config(json.dump(), "test").layers[1].feed_forward);
+    EXPECT_EQ(moe.router.scale, 16.0F);
+    EXPECT_FALSE(moe.router.renormalize);
 }
 
 struct Refusal {
@@ -134,8 +139,19 @@ TEST(Config, RefusesWhatItDoesNotSupportByName) {
         {"qk_rope_head_dim", 15, "odd"},
         {"num_hidden_layers", 20000, "from 1 to 10000"},
         {"n_shared_experts", 1000000, "from 0 to 64"},
-        {"rope_parameters", {{"rope_type", "llama3"}}, "yarn"},
+        {"rope_parameters", {{"rope_type", "longrope"}}, "yarn"},
+        {"rope_scaling",
+         {{"type", "yarn"},
+          {"factor", 4},
+          {"original_max_position_embeddings", 64},
+          {"mscale_all_dim", 1e38}},
+         "the attention scale inf"},
+        {"rope_scaling",
+         {{"type", "yarn"}, {"factor", 4}, {"original_max_position_embeddings", 64}, {"mscale", -10}},
+         "the amplitude -0.3"},
         {"rms_norm_eps", 0, "positive"},
+        {"rope_theta", 0.5, "'rope_theta' is 0.5; expected a number above 1"},
+        {"num_nextn_predict_layers", 17, "from 0 to 16"},
     };
     for (const Refusal& refusal : refusals) {
         Json json = Json::parse(data("models/deepseek-v3-tiny/config.json"));

@@ -9,6 +9,13 @@
 // the root mean square over positions and vocabulary must stay below sigma / 2 times the logits' root mean
 // square, and a single logit below 4 sigma (500,000 normal draws reach 5 standard deviations). Positions
 // after a router chose otherwise than the reference did are not compared: there, a jump is right.
+//
+// Random weights dilute nothing: their blocks are most of the stream, and a gated product passes on its
+// input's error twice. The same roundings, put into an independent float32 implementation of the models
+// below, move the logits by 0.61 sigma (mixtral) and 0.98 sigma (llama-biased), and single logits by 5.8
+// sigma; hence a share of 1.2 instead of 1/2, and again eight times that for a single logit.
+#include "core/random.hpp"
+#include "model/comparison.hpp"
 #include "support/goldens.hpp"
 #include "support/small_model.hpp"
 
@@ -20,49 +27,35 @@
 namespace sluice::test {
 namespace {
 
-class Choices : public StepObserver {
-public:
-    void hidden(int, ConstView) override {}
-    void routing(int, ConstView expert, ConstView) override {
-        const auto* begin = expert.as<std::int32_t>();
-        layers.emplace_back(begin, begin + expert.shape.elements());
-        width = expert.shape[1];
-    }
-    std::vector<std::vector<std::int32_t>> layers;
-    std::int64_t width = 1;
-};
-
-// The first position at which two runs chose different experts in any layer.
-std::int64_t first_flip(const Choices& a, const Choices& b, std::int64_t tokens) {
-    std::int64_t first = tokens;
-    for (std::size_t layer = 0; layer < a.layers.size(); ++layer) {
-        const auto [one, other] = std::ranges::mismatch(a.layers[layer], b.layers[layer]);
-        if (one != a.layers[layer].end()) first = std::min(first, (one - a.layers[layer].begin()) / a.width);
-    }
-    return first;
-}
-
-struct Difference {
-    double squares = 0, logit_squares = 0, largest = 0;
-    std::int64_t values = 0;
-};
-
-void compare(std::span<const float> fast, std::span<const float> reference, Difference& total) {
-    for (std::size_t i = 0; i < fast.size(); ++i) {
-        const double difference = static_cast<double>(fast[i]) - reference[i];
-        total.squares += difference * difference;
-        total.logit_squares += static_cast<double>(reference[i]) * reference[i];
-        total.largest = std::max(total.largest, std::abs(difference));
-        ++total.values;
-    }
-}
-
 struct Case {
+    const char* name;
     const char* checkpoint;
-    const char* golden;
+    const char* golden = nullptr;  // none: a model with random weights
+    const char* suffix = "";       // of Grok's goldens
+    double share = 0.5;            // of sigma, see above
 };
+
+// The goldens' prompts; or random ids, over several pages and fewer, with a hidden token where there is one.
+std::vector<std::vector<std::int32_t>> texts_for(const Case& model, const ModelConfig& config) {
+    std::vector<std::vector<std::int32_t>> texts;
+    if (model.golden != nullptr) {
+        for (GoldenPrompt& prompt : read_goldens(model.golden, model.suffix).prompts)
+            texts.push_back(std::move(prompt.ids.values));
+        return texts;
+    }
+    for (const int length : {1, 30, 64, 65, 200}) {
+        std::vector<std::int32_t>& text = texts.emplace_back();
+        for (int i = 0; i < length; ++i) {
+            const std::uint64_t draw = mix64(static_cast<std::uint64_t>(1000 * length + i));
+            text.push_back(static_cast<std::int32_t>(draw % static_cast<std::uint64_t>(config.vocab)));
+        }
+        if (config.masked_token) text[static_cast<std::size_t>(length / 3)] = *config.masked_token;
+    }
+    return texts;
+}
 
 class FastBackend : public testing::TestWithParam<Case> {};
+class FastBackendOnGoldens : public testing::TestWithParam<Case> {};
 
 TEST_P(FastBackend, StaysWithinBf16RoundingOfTheReference) {
     const auto ranks = make_self();
@@ -71,13 +64,13 @@ TEST_P(FastBackend, StaysWithinBf16RoundingOfTheReference) {
                          {.family = kernels::Family::Reference, .kv_dtype = DType::F32}, *ranks);
     const std::int64_t vocab = fast.config().vocab;
     Difference total;
-    for (const GoldenPrompt& prompt : read_goldens(GetParam().golden).prompts) {
+    for (const std::vector<std::int32_t>& ids : texts_for(GetParam(), fast.config())) {
         Choices mine;
         Choices true_choices;
-        const std::vector<float> a = fast.logits(prompt.ids.values, 0, &mine);
-        const std::vector<float> b = reference.logits(prompt.ids.values, 0, &true_choices);
-        const auto same =
-            static_cast<std::size_t>(first_flip(mine, true_choices, prompt.ids.shape[0]) * vocab);
+        const std::vector<float> a = fast.logits(ids, 0, &mine);
+        const std::vector<float> b = reference.logits(ids, 0, &true_choices);
+        const auto same = static_cast<std::size_t>(
+            first_flip(mine, true_choices, static_cast<std::int64_t>(ids.size())) * vocab);
         compare(std::span(a).first(same), std::span(b).first(same), total);
     }
     const double layers = static_cast<double>(fast.config().layers.size());
@@ -88,13 +81,13 @@ TEST_P(FastBackend, StaysWithinBf16RoundingOfTheReference) {
     RecordProperty("largest_over_sigma", std::to_string(total.largest / sigma));
     EXPECT_GT(total.values, 150 * vocab) << "too little was compared";
     EXPECT_GT(rms, 0) << "the fast backend cannot be exact: it rounds";
-    EXPECT_LT(rms, sigma / 2);
-    EXPECT_LT(total.largest, 4 * sigma);
+    EXPECT_LT(rms, GetParam().share * sigma);
+    EXPECT_LT(total.largest, 8 * GetParam().share * sigma);
 }
 
 struct Agreement {
     std::int64_t positions = 0, same_best = 0;
-    double nll = 0, golden_nll = 0;
+    double tokens = 0, nll = 0, golden_nll = 0;  // of the held-out text, where there is one
 };
 
 Agreement agreement_of(SmallModel& model, const Goldens& goldens) {
@@ -109,7 +102,7 @@ Agreement agreement_of(SmallModel& model, const Goldens& goldens) {
         }
     }
     const GoldenText& text = goldens.perplexity;
-    for (std::int64_t row = 0; row < text.ids.shape[0]; ++row) {
+    for (std::int64_t row = 0; !text.ids.empty() && row < text.ids.shape[0]; ++row) {
         const std::int32_t* ids = text.ids.row(row);
         const std::int64_t length = text.ids.shape[1] - 1;
         const std::vector<float> logits = model.logits({ids, static_cast<std::size_t>(length)});
@@ -121,35 +114,44 @@ Agreement agreement_of(SmallModel& model, const Goldens& goldens) {
             result.golden_nll += text.token_nll.row(row)[t];
         }
     }
-    result.nll /= static_cast<double>(text.token_nll.values.size());
-    result.golden_nll /= static_cast<double>(text.token_nll.values.size());
+    result.tokens = static_cast<double>(text.token_nll.values.size());
     return result;
 }
 
 // Rounding flips a near-tie here and there, hence shares of positions; goldens are of unrounded weights.
-TEST_P(FastBackend, AgreesWithTheGoldens) {
+TEST_P(FastBackendOnGoldens, AgreesWithTheGoldens) {
     const auto ranks = make_self();
     SmallModel model(GetParam().checkpoint, {.threads = 2}, *ranks);
-    const Agreement found = agreement_of(model, read_goldens(GetParam().golden));
+    const Agreement found = agreement_of(model, read_goldens(GetParam().golden, GetParam().suffix));
     EXPECT_GE(static_cast<double>(found.same_best) / static_cast<double>(found.positions), 0.975);
-    EXPECT_NEAR(std::exp(found.nll - found.golden_nll), 1, 0.005);
+    if (found.tokens > 0) {
+        EXPECT_NEAR(std::exp((found.nll - found.golden_nll) / found.tokens), 1, 0.005);
+    }
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, FastBackend,
-                         testing::Values(Case{"v3", "deepseek-v3-tiny"}, Case{"v3-bf16", "deepseek-v3-tiny"},
-                                         Case{"v2", "deepseek-v2-tiny"}),
-                         [](const auto& param) {
-                             return std::string(param.index == 0   ? "v3_fp8"
-                                                : param.index == 1 ? "v3_bf16"
-                                                                   : "v2_bf16");
-                         });
+std::string name_of_case(const testing::TestParamInfo<Case>& info) { return info.param.name; }
+
+constexpr Case with_random_weights(const char* name, const char* checkpoint) {
+    return {.name = name, .checkpoint = checkpoint, .share = 1.2};
+}
+
+constexpr Case kTrained[] = {
+    {"v3_fp8", "v3", "deepseek-v3-tiny"},         {"v3_bf16", "v3-bf16", "deepseek-v3-tiny"},
+    {"v2_bf16", "v2", "deepseek-v2-tiny"},        {"llama_bf16", "llama", "llama-tiny"},
+    {"grok_int8", "grok", "grok-tiny", "_f32dq"}, {"grok_bf16", "grok-bf16", "grok-tiny"}};
+INSTANTIATE_TEST_SUITE_P(Checkpoints, FastBackend, testing::ValuesIn(kTrained), name_of_case);
+INSTANTIATE_TEST_SUITE_P(Checkpoints, FastBackendOnGoldens, testing::ValuesIn(kTrained), name_of_case);
+constexpr Case kRandom[] = {
+    with_random_weights("mixtral_bf16", "mixtral"), with_random_weights("mixtral_fp8", "mixtral-fp8"),
+    with_random_weights("llama_biased_tied", "llama-biased"), with_random_weights("grok_wide", "grok-wide")};
+INSTANTIATE_TEST_SUITE_P(RandomWeights, FastBackend, testing::ValuesIn(kRandom), name_of_case);
 
 TEST(Fp8Activations, AgreeWithTheGoldens) {
     const auto ranks = make_self();
     SmallModel model("v3-1-slice", {.gemm = Products::Fp8, .threads = 2}, *ranks);
     const Agreement found = agreement_of(model, read_goldens("deepseek-v3-tiny"));
     EXPECT_GE(static_cast<double>(found.same_best) / static_cast<double>(found.positions), 0.93);
-    EXPECT_NEAR(std::exp(found.nll - found.golden_nll), 1, 0.005);
+    EXPECT_NEAR(std::exp((found.nll - found.golden_nll) / found.tokens), 1, 0.005);
 }
 
 // Both sides quantise activations alike; they differ in the order of float32 sums, and in bfloat16 where the

@@ -21,16 +21,17 @@ struct Recorded {
 struct GoldenPrompt {
     std::string name;
     Recorded<std::int32_t> ids;         // [T]
+    Recorded<float> logits;             // [T, V], of some models
     Recorded<float> last_logits;        // [V]
     Recorded<std::int32_t> top8_ids;    // [T, 8]
     Recorded<float> top8_logits;        // [T, 8]
     Recorded<float> token_nll;          // [T - 1]
-    Recorded<float> hidden;             // [layers + 1, T, dim], short prompts only
+    Recorded<float> hidden;             // [layers + 1 or layers, T, dim], short prompts only: the last states
     Recorded<std::int32_t> greedy_ids;  // [48]
     Recorded<float> greedy_margin;      // [48]
     Recorded<std::int32_t> router_ids;  // [moe layers, T, k]
     Recorded<float> router_weights;     // [moe layers, T, k]
-    Recorded<float> router_gap;         // [moe layers, T]
+    Recorded<float> router_gap;         // [moe layers or 1, T]
 };
 
 struct GoldenText {
@@ -43,7 +44,8 @@ struct Goldens {
     GoldenText perplexity;
 };
 
-// Reads tests/data/goldens/MODEL/goldens.h5.
-Goldens read_goldens(const std::string& model);
+// Reads tests/data/goldens/MODEL/goldens.h5. Grok's hold two kinds of outputs: with weights as the original
+// code makes them, bfloat16(int8 * scale), and with suffix "_f32dq", with unrounded products.
+Goldens read_goldens(const std::string& model, const std::string& suffix = "");
 
 }  // namespace sluice::test

@@ -18,10 +18,7 @@ int main(int argc, char** argv) {
         return 2;
     }
     try {
-        SyntheticCheckpoint checkpoint;
-        checkpoint.config_json = wide ? wide_config() : large_config(std::atoi(words[2].c_str()));
-        checkpoint.tokenizer = std::string(SLUICE_TEST_DATA) + "/models/deepseek-v3-tiny";
-        write_synthetic_checkpoint(checkpoint, words[1]);
+        make_checkpoint(wide ? wide_config() : large_config(std::atoi(words[2].c_str())), 1, words[1]);
     } catch (const std::exception& problem) {
         std::cerr << "make_checkpoint: " << problem.what() << '\n';
         return 1;

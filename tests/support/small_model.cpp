@@ -11,15 +11,19 @@ std::filesystem::path built_checkpoint(const std::string& name) {
 }
 
 SmallModel::SmallModel(const std::string& checkpoint, const SmallModelOptions& options, Communicator& ranks)
-    : ranks_(ranks),
-      ops_(options.family, options.threads),
-      checkpoint_(open_sluice_checkpoint(built_checkpoint(checkpoint))) {
+    : SmallModel(open_sluice_checkpoint(built_checkpoint(checkpoint)), options, ranks) {}
+
+SmallModel::SmallModel(std::unique_ptr<SluiceCheckpoint> checkpoint, const SmallModelOptions& options,
+                       Communicator& ranks)
+    : ranks_(ranks), ops_(options.family, options.threads), checkpoint_(std::move(checkpoint)) {
     const Shard shard{ranks.rank(), ranks.size(), checkpoint_->slices()};
+    expect(shard.count() > 0, "{} slices on {} ranks", shard.slices, shard.ranks);
     Weights weights = load_weights(*checkpoint_, shard, ops_, options.gemm, [](std::uint64_t) {});
     const DecoderLimits limits{options.rows, options.logit_rows, options.positions};
     decoder_ =
         std::make_unique<Decoder>(checkpoint_->config(), shard, std::move(weights), limits, ops_, ranks);
-    cache_ = std::make_unique<KvCache>(ops_.memory(), checkpoint_->config(), options.kv_dtype, options.pages);
+    cache_ = std::make_unique<KvCache>(ops_.memory(), checkpoint_->config(), shard, options.kv_dtype,
+                                       options.pages);
 }
 
 std::int64_t SmallModel::local_vocabulary() const {
@@ -39,6 +43,10 @@ Step SmallModel::step_of(std::span<const std::int32_t> ids, int first, int count
         step.slots.push_back(page_of(position) * kernels::kPageTokens + position % kernels::kPageTokens);
         if (all_logits || i == count - 1) step.logit_rows.push_back(i);
     }
+    for (int position = 0; position < first + count; ++position) {
+        if (ids[static_cast<std::size_t>(position)] == config().masked_token) step.masked.push_back(position);
+    }
+    step.sequences.front().masked = static_cast<std::int32_t>(step.masked.size());
     return step;
 }
 

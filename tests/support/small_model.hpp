@@ -32,6 +32,8 @@ struct SmallModelOptions {
 class SmallModel {
 public:
     SmallModel(const std::string& checkpoint, const SmallModelOptions& options, Communicator& ranks);
+    SmallModel(std::unique_ptr<SluiceCheckpoint> checkpoint, const SmallModelOptions& options,
+               Communicator& ranks);
 
     // The local logits [ids, local vocabulary] of a text run as one prompt from an empty cache, `chunk` rows
     // a step (0: all at once).

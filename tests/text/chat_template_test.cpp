@@ -34,6 +34,14 @@ std::string parse_error(const std::string& source) {
     return {};
 }
 
+std::string refusal_of(const std::string& source) {
+    try {
+        return "accepted: " + rendered(source);
+    } catch (const TemplateRefusal& refusal) {
+        return refusal.what();
+    }
+}
+
 TEST(ChatTemplate, AgreesWithJinja) {
     const Json cases = text_cases("chat_template_cases.json");
     ASSERT_FALSE(cases.empty());
@@ -90,16 +98,90 @@ TEST(ChatTemplate, IsFoundWhereModelsKeepIt) {
 }
 
 TEST(ChatTemplate, RefusesOtherConstructsByNameAndPlace) {
-    EXPECT_THAT(parse_error("a\n {% macro m() %}{% endmacro %}"),
-                HasSubstr("line 2, column 5: the tag \"macro\""));
-    EXPECT_THAT(parse_error("{{ x | sort }}"), HasSubstr("line 1, column 8: the filter sort"));
-    EXPECT_THAT(parse_error("{{ x is prime }}"), HasSubstr("the test prime"));
-    EXPECT_THAT(parse_error("{{ x.__class__() }}"), HasSubstr("the method __class__"));
+    EXPECT_THAT(parse_error("a\n {% include 'b' %}"), HasSubstr("line 2, column 5: the tag \"include\""));
     EXPECT_THAT(parse_error("{{ 2 ** 3 }}"), HasSubstr("the operator **"));
     EXPECT_THAT(parse_error("{{ f(*x) }}"), HasSubstr("unpacking"));
-    EXPECT_THAT(parse_error("{% set x %}a{% endset %}"), HasSubstr("set block"));
     EXPECT_THAT(parse_error("{% for x in y recursive %}{% endfor %}"), HasSubstr("recursive"));
-    EXPECT_THAT(parse_error("{% raw %}{% endraw %}"), HasSubstr("\"raw\""));
+    EXPECT_THAT(parse_error("{% break %}"), HasSubstr("line 1, column 4: \"break\" outside of a loop"));
+    EXPECT_THAT(parse_error("{% for x in y %}{% macro m() %}{% continue %}{% endmacro %}{% endfor %}"),
+                HasSubstr("\"continue\" outside of a loop"));
+}
+
+// Templates name what only conversations with tools need: that is no reason to refuse the others.
+TEST(ChatTemplate, RefusesWhatItCannotEvaluateOnlyWhereItIsReached) {
+    EXPECT_EQ(refusal_of("a\n {{ 'x' | sort }}"),
+              "chat template, line 2, column 11: the filter sort is not supported");
+    EXPECT_EQ(refusal_of("{{ 'x' is prime }}"),
+              "chat template, line 1, column 11: the test prime is not supported");
+    EXPECT_EQ(refusal_of("{{ 'x'.__class__() }}"),
+              "chat template, line 1, column 4: the method __class__ is not supported");
+    EXPECT_THAT(refusal_of("{{ 'a' + 1 }}"),
+                HasSubstr("column 4: the operator + does not work on str and int"));
+    EXPECT_THAT(refusal_of("{% set x = none.a.b %}"), HasSubstr("'a' is undefined"));
+    EXPECT_EQ(rendered("{% if tools %}{{ tools | sort is prime }}{{ tools.__class__() }}{% endif %}ok"),
+              "ok");
+}
+
+// A prompt must not depend on the day.
+TEST(ChatTemplate, KnowsNoDate) {
+    EXPECT_EQ(rendered("{{ strftime_now('%d') if strftime_now is defined else 'undated' }}"), "undated");
+    EXPECT_THAT(refusal_of("{{ strftime_now('%d %b %Y') }}"), HasSubstr("strftime_now is not supported"));
+}
+
+TEST(ChatTemplate, EndlessAndHugeEvaluationsAreRefused) {
+    for (const char* source :
+         {"{{ 'a' * 9223372036854775807 }}", "{{ [[]] * 1000000000 }}", "{{ range(1000000000000) | length }}",
+          "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}",
+          "{% set n = namespace(x='a') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+          "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+          "{% set n = namespace(x=[1]) %}{% for i in range(90) %}{% set n.x = [n.x, n.x] %}{% endfor %}"
+          "{{ n.x | tojson }}",
+          "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(90) %}{% set n.x = [n.x, n.x] %}"
+          "{% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
+          "{% set l = ['a' * 9000000] %}{% for i in range(1000000) %}{% for x in l %}{% endfor %}{% endfor "
+          "%}",
+          "{% set a = 'a' * 9000000 %}{% set b = a[:4000000] + 'b' %}{{ b in a }}",
+          "{% set a = 'a' * 9000000 %}{{ a.replace('', a) }}",
+          "{% set a = 'a' * 900000 %}{{ a | list | join(a) }}",
+          "{% macro m(n) %}{% if n %}{{ m(n - 1) ~ m(n - 1) }}{% endif %}{% endmacro %}{{ m(60) }}"}) {
+        EXPECT_THAT(refusal_of(source), HasSubstr("far more work")) << source;
+    }
+    EXPECT_THAT(refusal_of("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"), HasSubstr("500 levels"));
+    EXPECT_THAT(
+        refusal_of("{% set n = namespace(x=[]) %}{% for i in range(200) %}{% set n.x = [n.x] %}{% endfor %}"),
+        HasSubstr("nested deeper than 100"));
+    EXPECT_EQ(rendered("{% set n = namespace() %}{% set n.n = n %}{{ n.n.n == n }}"), "True");
+}
+
+// The allowance grows with the conversation.
+TEST(ChatTemplate, LongConversationsAreNoReasonToRefuse) {
+    const std::string source =
+        "{% for m in messages %}{% if messages[loop.index0 - 1] != m and "
+        "loop.index0 < messages | length %}{{ m.content | trim ~ eos_token }}{% endif %}{% endfor %}";
+    std::vector<Message> messages;
+    for (int i = 0; i < 20'000; ++i) messages.push_back({i % 2 == 0 ? "user" : "assistant", "x"});
+    EXPECT_EQ(rendered(source, messages).size(), 20'000U * 5);
+    EXPECT_EQ(rendered(source, {{"user", ""}, {"user", std::string(std::size_t{20} << 20U, 'x')}}).size(),
+              (std::size_t{20} << 20U) + 8);
+}
+
+TEST(ChatTemplate, APromptEndsWhereTheAssistantIsToSpeak) {
+    const ChatTemplate chat(
+        "{% for m in messages %}{{ '<' + m.role + '>' + m.content + '.' }}{% endfor %}"
+        "{% if add_generation_prompt %}<assistant>{% endif %}");
+    EXPECT_EQ(chat.prompt(std::vector<Message>{{"user", "a"}}, "", ""), "<user>a.<assistant>");
+    EXPECT_EQ(chat.prompt(std::vector<Message>{{"user", "a"}, {"assistant", "b. "}}, "", ""),
+              "<user>a.<assistant>b. ");
+    const ChatTemplate trims("{% for m in messages %}{{ m.content | trim + '.' }}{% endfor %}");
+    EXPECT_EQ(trims.prompt(std::vector<Message>{{"user", "a"}, {"assistant", " b \n"}}, "", ""), "a.b");
+    // Its end is there, its beginning is not.
+    const ChatTemplate splits("{% for m in messages %}{{ m.content.split('|')[-1] }}{% endfor %}");
+    EXPECT_EQ(splits.prompt(std::vector<Message>{{"user", "a|b"}, {"assistant", "c"}}, "", ""), "bc");
+    EXPECT_THROW(splits.prompt(std::vector<Message>{{"user", "a"}, {"assistant", "b|c"}}, "", ""),
+                 TemplateRefusal);
+    const ChatTemplate forgets("{% for m in messages %}{{ m.content[:9] }}{% endfor %}");
+    EXPECT_THROW(forgets.prompt(std::vector<Message>{{"user", "a"}, {"assistant", "b"}}, "", ""),
+                 TemplateRefusal);
 }
 
 TEST(ChatTemplate, RefusesBrokenTemplates) {
@@ -122,7 +204,13 @@ TEST(ChatTemplate, RefusesBrokenTemplates) {
                                "{{ '\\ud800' }}",
                                "{{ 99999999999999999999 }}",
                                "{% if a %}{% else %}{% else %}{% endif %}",
-                               "{{ f(a=1, 2) }}"}) {
+                               "{{ f(a=1, 2) }}",
+                               "{{ a is b is c }}",
+                               "{% raw %}",
+                               "{% set x %}",
+                               "{% macro m(1) %}{% endmacro %}",
+                               "{% macro m() %}",
+                               "{% generation %}"}) {
         parse_error(source);
     }
 }

@@ -49,7 +49,9 @@ TEST(CompletionLine, HasTheFieldsInOrderAndNoAbsentOnes) {
               R"( \u0001","finish_reason":"length","prompt_tokens":2,"completion_tokens":3,)"
               R"("tokens":[4,5,6],"meta":{"z":1.10,"a":null}})");
     full.tokens->clear();
+    full.logprobs_json = "[]";
     EXPECT_EQ(Json::parse(to_json_line(full))["tokens"], Json::array());
+    EXPECT_NE(to_json_line(full).find(R"("tokens":[],"logprobs":[],"meta")"), std::string::npos);
 }
 
 TEST(CompletionLine, AnErrorRecord) {

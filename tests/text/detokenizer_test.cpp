@@ -1,5 +1,6 @@
 #include "text/detokenizer.hpp"
 
+#include "byte_tokenizer.hpp"
 #include "text/stop_strings.hpp"
 #include "text/utf8_decode.hpp"
 #include "tokenizer_files.hpp"
@@ -11,29 +12,6 @@
 namespace sluice {
 namespace {
 
-// One token for each byte, and 300 for a special token.
-class ByteTokenizer final : public Tokenizer {
-public:
-    ByteTokenizer() : Tokenizer(SpecialTokens{}) {
-        for (std::size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = static_cast<char>(i);
-    }
-    std::vector<Token> encode(std::string_view text) const override {
-        std::vector<Token> tokens;
-        for (const char c : text) tokens.push_back(static_cast<unsigned char>(c));
-        return tokens;
-    }
-    std::string_view bytes_of(Token token) const override {
-        if (token == 300) return "<special>";
-        return token >= 0 && token < 256 ? std::string_view(bytes_).substr(static_cast<std::size_t>(token), 1)
-                                         : "";
-    }
-    bool is_special(Token token) const override { return token == 300; }
-    Token vocab_size() const override { return 301; }
-
-private:
-    std::string bytes_ = std::string(256, '\0');
-};
-
 std::string piecewise(const Tokenizer& tokenizer, const std::vector<Token>& tokens, bool skip_special) {
     Detokenizer detokenizer(tokenizer, skip_special);
     std::string text;
@@ -43,6 +21,16 @@ std::string piecewise(const Tokenizer& tokenizer, const std::vector<Token>& toke
         text += piece;
     }
     return text + detokenizer.finish();
+}
+
+// All bytes first, then their text: what a byte-level tokenizer's decode() must come to.
+std::string at_once(const Tokenizer& tokenizer, const std::vector<Token>& tokens, bool skip_special) {
+    std::string bytes;
+    for (const Token token : tokens)
+        if (!skip_special || !tokenizer.is_special(token)) bytes += tokenizer.bytes_of(token);
+    std::string text;
+    append_replacement(append_complete_utf8(bytes, text), text, false);
+    return text;
 }
 
 TEST(Detokenizer, HoldsBackIncompleteCharacters) {
@@ -62,7 +50,7 @@ TEST(Detokenizer, HoldsBackIncompleteCharacters) {
     EXPECT_EQ(detokenizer.finish(), "");
 }
 
-TEST(Detokenizer, AgreesWithDecodeOnRandomBytes) {
+TEST(Detokenizer, IsTheTextOfAllBytesTogether) {
     const ByteTokenizer tokenizer;
     std::mt19937 random(7);
     // Bytes that begin, continue and break characters, far more often than chance would have them.
@@ -74,18 +62,18 @@ TEST(Detokenizer, AgreesWithDecodeOnRandomBytes) {
             tokens.push_back(random() % 4 == 0 ? static_cast<Token>(random() % 256)
                                                : likely[random() % likely.size()]);
         }
-        EXPECT_EQ(piecewise(tokenizer, tokens, true), decode(tokenizer, tokens, true));
-        EXPECT_EQ(piecewise(tokenizer, tokens, false), decode(tokenizer, tokens, false));
+        EXPECT_EQ(piecewise(tokenizer, tokens, true), at_once(tokenizer, tokens, true));
+        EXPECT_EQ(piecewise(tokenizer, tokens, false), at_once(tokenizer, tokens, false));
     }
 }
 
-TEST(Detokenizer, AgreesWithDecodeOnRandomTokens) {
+TEST(Detokenizer, IsTheTextOfAllTokensTogether) {
     const auto tokenizer = make_tokenizer(read_tokenizer_files(test_model()));
     std::mt19937 random(8);
     for (int round = 0; round < 1000; ++round) {
         std::vector<Token> tokens;
         for (auto n = random() % 40; n > 0; --n) tokens.push_back(static_cast<Token>(random() % 2002));
-        EXPECT_EQ(piecewise(*tokenizer, tokens, true), decode(*tokenizer, tokens, true));
+        EXPECT_EQ(piecewise(*tokenizer, tokens, true), at_once(*tokenizer, tokens, true));
     }
 }
 
@@ -140,6 +128,14 @@ TEST(StopMatcher, WithoutStopsNothingStops) {
     EXPECT_EQ(matcher.text(), "abc");
 }
 
+// The first place from which `text` is a beginning of a stop string; else its end.
+std::size_t first_beginning(const std::string& text, const std::vector<std::string>& stops) {
+    for (std::size_t at = 0; at < text.size(); ++at)
+        for (const std::string& stop : stops)
+            if (stop.starts_with(text.substr(at))) return at;
+    return text.size();
+}
+
 TEST(StopMatcher, AgreesWithASearchAfterEveryPiece) {
     std::mt19937 random(9);
     for (int round = 0; round < 3000; ++round) {
@@ -149,6 +145,7 @@ TEST(StopMatcher, AgreesWithASearchAfterEveryPiece) {
         }
         StopMatcher matcher(stops);
         std::string whole;
+        std::size_t settled = 0;
         for (int i = 0; i < 8; ++i) {
             std::string piece;
             for (auto n = random() % 3; n > 0; --n) piece += static_cast<char>('a' + random() % 3);
@@ -157,6 +154,11 @@ TEST(StopMatcher, AgreesWithASearchAfterEveryPiece) {
             for (const std::string& stop : stops) first = std::min(first, whole.find(stop));
             ASSERT_EQ(matcher.push(piece), first != std::string::npos);
             ASSERT_EQ(matcher.text(), whole.substr(0, first));
+            // What is settled stays, and it is as much as can be: the rest begins some stop.
+            ASSERT_GE(matcher.settled(), settled);
+            ASSERT_LE(matcher.settled(), matcher.text().size());
+            settled = matcher.settled();
+            ASSERT_EQ(settled, matcher.stopped() ? first : first_beginning(whole, stops));
             if (matcher.stopped()) break;
         }
     }

@@ -4,7 +4,9 @@
 #include "text/posix_file.hpp"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <array>
 #include <random>
 
 namespace sluice {
@@ -66,6 +68,35 @@ TEST(LineReader, SplitsLinesThatCrossItsBuffers) {
     text += "the end";
     for (const std::size_t limit : {1000U, 300000U, 1U << 30})
         ASSERT_TRUE(read_lines(folder.put("x", text), limit) == split(text, limit)) << limit;
+}
+
+TEST(LineReader, IsReadyWhenALineIsWhole) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe(ends.data()), 0);
+    const PosixFile input(ends[0]);
+    PosixFile output(ends[1]);
+    LineReader reader(input.fd(), "a pipe", 100);
+    EXPECT_FALSE(reader.ready(0));
+    ASSERT_EQ(write_all(output.fd(), "one\r\ntw"), 0);
+    EXPECT_TRUE(reader.ready(0));
+    EXPECT_EQ(reader.next()->text, "one");
+    EXPECT_FALSE(reader.ready(0));
+    EXPECT_FALSE(reader.ready(1));
+    ASSERT_EQ(write_all(output.fd(), "o\nthree"), 0);
+    EXPECT_TRUE(reader.ready(0));
+    EXPECT_TRUE(reader.ready(0));
+    const auto two = reader.next();
+    EXPECT_EQ(two->text, "two");
+    EXPECT_EQ(two->begin, 5);
+    EXPECT_FALSE(reader.ready(0));
+    output.close();
+    EXPECT_TRUE(reader.ready(0));
+    const auto three = reader.next();
+    EXPECT_EQ(three->text, "three");
+    EXPECT_EQ(three->begin, 9);
+    EXPECT_FALSE(three->whole);
+    EXPECT_TRUE(reader.ready(0));
+    EXPECT_FALSE(reader.next());
 }
 
 TEST(LineReader, SaysWhyReadingFailed) {

@@ -3,6 +3,7 @@
 #include "core/json.hpp"
 #include "support/scratch_folder.hpp"
 #include "text/posix_file.hpp"
+#include "text/request_json.hpp"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -95,6 +96,29 @@ TEST(PromptJsonl, ReadsTheThreeInputs) {
     EXPECT_EQ(std::get<std::vector<Token>>(request(tokens).input), (std::vector<Token>{0, 5, 2147483647}));
 }
 
+ParsedLine parse_text(std::string_view json) {
+    return parse_jsonl_line(json, "p.jsonl:1", {}, Purpose::Score);
+}
+
+TEST(PromptJsonl, OfTextsMayHaveACompletionToScore) {
+    EXPECT_EQ(prompt(parse_text(R"({"text":"whole","meta":1,"temperature":0})")), "whole");
+    EXPECT_FALSE(request(parse_text(R"({"prompt":"whole"})")).completion.has_value());
+    const ParsedLine both = parse_text(R"({"prompt":"p","completion":" c","logprobs":3})");
+    EXPECT_EQ(prompt(both), "p");
+    EXPECT_EQ(request(both).completion, " c");
+    EXPECT_EQ(request(both).sampling.logprobs, 3);
+    EXPECT_EQ(request(parse_text(R"({"tokens":[1,2],"completion":"c"})")).completion, "c");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","prompt":"b"})")), "two_prompts");
+    EXPECT_EQ(code(parse_text(R"({"completion":"b"})")), "no_prompt");
+    EXPECT_EQ(code(parse_text(R"({"text":""})")), "empty_prompt");
+    EXPECT_EQ(code(parse_text(R"({"text":5})")), "bad_prompt");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","completion":""})")), "empty_completion");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","completion":["b"]})")), "bad_completion");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","logprobs":21})")), "bad_option");
+    EXPECT_EQ(code(parse_one(R"({"text":"a"})")), "unknown_key") << "generating knows no text";
+    EXPECT_EQ(code(parse_one(R"({"prompt":"a","completion":"b"})")), "unknown_key");
+}
+
 TEST(PromptJsonl, KeepsTheIdWithItsType) {
     const auto id_of = [](std::string_view id) {
         const ParsedLine line = parse_one("{\"id\": " + std::string(id) + ", \"prompt\": \"p\"}");
@@ -116,7 +140,7 @@ TEST(PromptJsonl, OptionsOverrideTheDefaults) {
     EXPECT_TRUE(request(none).sampling.ignore_eos);
     const ParsedLine all = parse_one(
         R"({"prompt":"p","max_new_tokens":9,"temperature":0,"top_k":0,"top_p":0.5,"min_p":1,"repetition_penalty":1.5,)"
-        R"("seed":18446744073709551615,"stop":["a","b"],"ignore_eos":false})",
+        R"("seed":18446744073709551615,"stop":["a","b"],"ignore_eos":false,"logprobs":20})",
         defaults);
     const Sampling& sampling = request(all).sampling;
     EXPECT_EQ(sampling.max_new_tokens, 9);
@@ -128,6 +152,7 @@ TEST(PromptJsonl, OptionsOverrideTheDefaults) {
     EXPECT_EQ(sampling.seed, 18446744073709551615ULL);
     EXPECT_EQ(sampling.stop, (std::vector<std::string>{"a", "b"}));
     EXPECT_FALSE(sampling.ignore_eos);
+    EXPECT_EQ(sampling.logprobs, 20);
     EXPECT_EQ(request(parse_one(R"({"prompt":"p","stop":"z"})")).sampling.stop,
               std::vector<std::string>{"z"});
     EXPECT_TRUE(request(parse_one(R"({"prompt":"p","stop":[]})", defaults)).sampling.stop.empty());

@@ -21,9 +21,9 @@ TEST(RunRecord, HoldsEveryValueInTheGivenOrder) {
     const auto read = nlohmann::ordered_json::parse(text);
     std::vector<std::string> names;
     for (const auto& item : read.items()) names.push_back(item.key());
-    EXPECT_EQ(names,
-              (std::vector<std::string>{"model", "max_new_tokens", "temperature", "top_k", "top_p", "min_p",
-                                        "repetition_penalty", "seed", "stop", "ignore_eos", "slices"}));
+    EXPECT_EQ(names, (std::vector<std::string>{"model", "max_new_tokens", "temperature", "top_k", "top_p",
+                                               "min_p", "repetition_penalty", "seed", "stop", "ignore_eos",
+                                               "logprobs", "slices"}));
     EXPECT_EQ(read["model"], "deepseek \"v3\"");
     EXPECT_NE(text.find("\"temperature\": 0.7,"), std::string::npos) << text;
     EXPECT_EQ(read["seed"].get<std::uint64_t>(), 18446744073709551615ULL);

@@ -3,12 +3,14 @@
 
 #include "core/error.hpp"
 #include "text/regex.hpp"
+#include "text/utf8_decode.hpp"
 #include "tokenizer_files.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <random>
 #include <thread>
 
 namespace sluice {
@@ -108,6 +110,21 @@ TEST(Tokenizer, MergesTheLowestRankFirstThenTheLeftmost) {
     EXPECT_THAT(make_tokenizer(files_of(file))->encode("yxyx"), ElementsAre(3003, 3003));  // not yxy x
 }
 
+TEST(Tokenizer, DecodingUndoesEncoding) {
+    std::mt19937 random(10);
+    for (int round = 0; round < 2000; ++round) {
+        std::string text;
+        for (auto n = random() % 30; n > 0; --n) {
+            static constexpr std::string_view kPlain = "   the and'll\n\t\r12";
+            char32_t c = random() % 2 == 0
+                             ? static_cast<unsigned char>(kPlain[random() % kPlain.size()])
+                             : static_cast<char32_t>(random() % (random() % 2 == 0 ? 0x250 : 0x110000));
+            append_utf8(c >= 0xD800 && c < 0xE000 ? U'\u00E9' : c, text);
+        }
+        EXPECT_EQ(decode(base_tokenizer(), base_tokenizer().encode(text), false), text) << Json(text);
+    }
+}
+
 TEST(Tokenizer, LongTextsAreNotQuadratic) {
     Json file = base_file();
     Token next = 3000;
@@ -198,7 +215,7 @@ TEST(Tokenizer, ATemplateThatBeginsWithBosAddsIt) {
 }
 
 TEST(Tokenizer, RefusesWhatIsMissingOrWrong) {
-    EXPECT_THAT(refusal({}), HasSubstr("tokenizer.json is missing"));
+    EXPECT_THAT(refusal({}), HasSubstr("no tokenizer.json and no tokenizer.model in the checkpoint"));
     EXPECT_THAT(refusal({{{"tokenizer.json", "{"}}}), HasSubstr("not valid JSON"));
     EXPECT_THAT(refusal(files_of(Json::array())), HasSubstr("model is missing"));
     EXPECT_THAT(refusal_of([](Json& f) { f["model"].erase("vocab"); }), HasSubstr("model.vocab is missing"));

@@ -4,7 +4,6 @@
 #include "text/jinja/value.hpp"
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,25 +14,25 @@ struct Expression;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
 enum class ExpressionKind {
-    Constant,      // constant
-    Variable,      // name
-    MakeList,      // operands: the items
-    MakeDict,      // operands: key, value, key, value, ...
-    Not,           // operands[0]
-    Negative,      // operands[0]
-    Positive,      // operands[0]
-    And,           // operands[0], operands[1]
-    Or,            // operands[0], operands[1]
-    Arithmetic,    // operands[0] NAME operands[1]; NAME is + - * / // % ~
-    Comparison,    // operands[0] names[0] operands[1] names[1] operands[2] ...
-    Conditional,   // operands: condition, value if true, value if false
-    Attribute,     // operands[0].NAME
-    Subscript,     // operands[0][operands[1]]
-    Slice,         // operands[0][operands[1]:operands[2]:operands[3]], a part left out is None
-    CallFunction,  // NAME(arguments)
-    CallMethod,    // operands[0].NAME(arguments)
-    Filter,        // operands[0] | NAME(arguments)
-    Test,          // operands[0] is NAME
+    Constant,     // constant
+    Variable,     // name
+    MakeList,     // operands: the items
+    MakeDict,     // operands: key, value, key, value, ...
+    Not,          // operands[0]
+    Negative,     // operands[0]
+    Positive,     // operands[0]
+    And,          // operands[0], operands[1]
+    Or,           // operands[0], operands[1]
+    Arithmetic,   // operands[0] NAME operands[1]; NAME is + - * / // % ~
+    Comparison,   // operands[0] names[0] operands[1] names[1] operands[2] ...
+    Conditional,  // operands: condition, value if true, value if false
+    Attribute,    // operands[0].NAME
+    Subscript,    // operands[0][operands[1]]
+    Slice,        // operands[0][operands[1]:operands[2]:operands[3]], a part left out is None
+    Call,         // operands[0](arguments)
+    CallMethod,   // operands[0].NAME(arguments)
+    Filter,       // operands[0] | NAME(arguments)
+    Test,         // operands[0] is NAME(arguments)
 };
 
 struct Arguments {
@@ -41,9 +40,14 @@ struct Arguments {
     std::vector<std::pair<std::string, ExpressionPtr>> named;
 };
 
+struct Place {
+    int line;    // from 1
+    int column;  // from 1, in bytes
+};
+
 struct Expression {
     ExpressionKind kind;
-    int line;
+    Place place;
     int depth = 1;  // levels of expressions below and including this one
     std::string name;
     Value constant;
@@ -52,7 +56,6 @@ struct Expression {
     Arguments arguments;
 };
 
-struct Statement;
 using Block = std::vector<Statement>;
 
 enum class StatementKind {
@@ -62,6 +65,11 @@ enum class StatementKind {
     For,        // for TARGETS in expression if condition: body, else otherwise
     Set,        // set TARGETS = expression
     SetMember,  // set targets[0].targets[1] = expression, of a namespace
+    SetBlock,   // set targets[0] to what the body writes
+    Macro,      // macro text(TARGETS): body; defaults[i] is null where targets[i] has none
+    Scope,      // body, whose names end with it
+    Break,
+    Continue,
 };
 
 struct Branch {
@@ -71,11 +79,12 @@ struct Branch {
 
 struct Statement {
     StatementKind kind;
-    int line;
+    Place place;
     std::string text;
     ExpressionPtr expression;
     ExpressionPtr condition;
     std::vector<std::string> targets;
+    std::vector<ExpressionPtr> defaults;
     std::vector<Branch> branches;
     Block body;
     Block otherwise;

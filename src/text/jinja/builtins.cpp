@@ -1,202 +1,284 @@
 #include "text/jinja/builtins.hpp"
 
+#include "text/jinja/builtin_use.hpp"
+#include "text/jinja/operators.hpp"
 #include "text/jinja/python_text.hpp"
 
 #include <fmt/core.h>
 
-#include <functional>
-#include <map>
-#include <optional>
+#include <algorithm>
 
 namespace sluice::jinja {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) { throw TemplateRefusal(message); }
+Value texts(const Use& use, const std::vector<std::string_view>& parts) {
+    use.meter().spend(Meter::kItem, parts.size());
+    List items;
+    for (const std::string_view part : parts) items.emplace_back(std::string(part));
+    return make_list(std::move(items));
+}
 
-// One use of a filter or method: checks its arguments as Python would.
-class Use {
-public:
-    Use(const std::string& name, const Value& subject, const CallArguments& arguments)
-        : name_(name), subject_(subject), arguments_(arguments) {}
-
-    const Value& subject() const { return subject_; }
-
-    // The parameters' names in order; anything else that was given is refused.
-    void takes(std::initializer_list<std::string_view> parameters) const {
-        if (arguments_.positional.size() > parameters.size())
-            refuse(fmt::format("{}: too many arguments", name_));
-        for (const auto& [given, value] : arguments_.named) {
-            bool known = false;
-            for (const std::string_view parameter : parameters) known = known || parameter == given;
-            if (!known) refuse(fmt::format("{}: the argument {} is not supported", name_, given));
-        }
-    }
-
-    const Value* argument(std::size_t index, std::string_view name) const {
-        return arguments_.get(index, name);
-    }
-
-    // nullopt: not given, or None.
-    std::optional<std::string> text(std::size_t index, std::string_view name) const {
-        const Value* value = argument(index, name);
-        if (value == nullptr || value->as<None>() != nullptr) return std::nullopt;
-        if (const auto* text = value->as<std::string>()) return *text;
-        refuse(fmt::format("{}: {} is of type {}, not str", name_, name, type_name(*value)));
-    }
-
-    std::string needed_text(std::size_t index, std::string_view name) const {
-        std::optional<std::string> value = text(index, name);
-        if (!value) refuse(fmt::format("{}: {} is missing", name_, name));
-        return *value;
-    }
-
-    std::int64_t integer(std::size_t index, std::string_view name, std::int64_t otherwise) const {
-        const Value* value = argument(index, name);
-        if (value == nullptr || value->as<None>() != nullptr) return otherwise;
-        if (const auto* whole = value->as<std::int64_t>()) return *whole;
-        refuse(fmt::format("{}: {} is of type {}, not int", name_, name, type_name(*value)));
-    }
-
-    const std::string& own_text() const {
-        const auto* text = subject_.as<std::string>();
-        if (text == nullptr) wrong_subject();
-        return *text;
-    }
-
-    const Dict& own_dict() const {
-        const Dict* dict = subject_.as<Namespace>() == nullptr ? subject_.dict() : nullptr;
-        if (dict == nullptr) wrong_subject();
-        return *dict;
-    }
-
-    [[noreturn]] void wrong_subject() const {
-        if (const auto* missing = subject_.as<Undefined>()) {
-            refuse(fmt::format("{}: '{}' is undefined", name_, missing->name));
-        }
-        refuse(fmt::format("a value of type {} has no {}", type_name(subject_), name_));
-    }
-
-private:
-    const std::string& name_;
-    const Value& subject_;
-    const CallArguments& arguments_;
-};
-
-using Function = std::function<Value(const Use&)>;
-
-Value items_list(const Dict& dict) {
+Value items_list(const Use& use, const Dict& dict) {
     List pairs;
-    for (const auto& [key, value] : dict) pairs.push_back(make_list({Value(key), value}));
+    for (const auto& [key, value] : dict) {
+        use.meter().spend(Meter::kItem * 2 + price_of(value));
+        pairs.push_back(make_list({Value(key), value}));
+    }
     return make_list(std::move(pairs));
+}
+
+// An attribute as filters name it: "a.b.0".
+Value member(const Value& item, const std::string& path) {
+    Value value = item;
+    for (const std::string_view part : split(path, ".", -1)) {
+        const bool is_index = !part.empty() && part.size() < 10 &&
+                              part.find_first_not_of("0123456789") == std::string_view::npos;
+        value = subscript(
+            value, is_index ? Value(std::int64_t{std::stoi(std::string(part))}) : Value(std::string(part)));
+    }
+    return value;
+}
+
+// The arguments from `first` on.
+CallArguments rest_of(const CallArguments& arguments, std::size_t first) {
+    CallArguments rest;
+    for (std::size_t i = first; i < arguments.positional.size(); ++i)
+        rest.positional.push_back(arguments.positional[i]);
+    rest.named = arguments.named;
+    return rest;
+}
+
+// select, reject (the items themselves are tested), selectattr, rejectattr (an attribute of theirs).
+Value selected(const Use& use, bool by_attribute, bool wanted) {
+    const std::size_t at = by_attribute ? 1 : 0;
+    const std::string path = by_attribute ? to_text(use.needed(0, "attribute")) : "";
+    const bool tests = use.arguments().positional.size() > at;
+    const std::string test = tests ? use.needed_text(at, "test") : "";
+    const CallArguments arguments = rest_of(use.arguments(), at + 1);
+    List items;
+    for (const Value& item : use.own_items()) {
+        use.meter().spend(Meter::kStep);
+        const Value subject = by_attribute ? member(item, path) : item;
+        const bool passes = tests ? apply_test(test, subject, arguments, use.meter()) : truth(subject);
+        if (passes == wanted) items.push_back(item);
+    }
+    return make_list(std::move(items));
+}
+
+// map(attribute=..., default=...) or map(FILTER, its arguments)
+Value mapped(const Use& use) {
+    List items = use.own_items();
+    if (use.arguments().positional.empty()) {
+        use.takes({"attribute", "default"});
+        const std::string path = to_text(use.needed(0, "attribute"));
+        const Value* otherwise = use.argument(1, "default");
+        for (Value& item : items) {
+            use.meter().spend(Meter::kStep);
+            Value found = member(item, path);
+            item = found.is_undefined() && otherwise != nullptr ? *otherwise : std::move(found);
+        }
+    } else {
+        const std::string filter = use.needed_text(0, "filter");
+        const CallArguments arguments = rest_of(use.arguments(), 1);
+        for (Value& item : items) item = apply_filter(filter, item, arguments, use.meter());
+    }
+    return make_list(std::move(items));
 }
 
 Value length(const Use& use) {
     use.takes({});
-    const Value& subject = use.subject();
-    const bool countable = subject.is_undefined() || subject.as<std::string>() != nullptr ||
-                           subject.list() != nullptr ||
-                           (subject.dict() != nullptr && subject.as<Namespace>() == nullptr);
-    if (!countable) use.wrong_subject();
-    return static_cast<std::int64_t>(items_of(subject).size());
+    return static_cast<std::int64_t>(count_of(use.subject()));
 }
 
 Value default_value(const Use& use) {
     use.takes({"default_value", "boolean"});
     const Value* replacement = use.argument(0, "default_value");
-    const Value* any_false = use.argument(1, "boolean");
-    const bool missing =
-        use.subject().is_undefined() || (any_false != nullptr && truth(*any_false) && !truth(use.subject()));
+    const bool missing = use.subject().is_undefined() || (use.flag(1, "boolean") && !truth(use.subject()));
     if (!missing) return use.subject();
     return replacement != nullptr ? *replacement : Value(std::string());
 }
 
-Value join(const Use& use) {
-    use.takes({"d"});
-    const std::string separator = use.text(0, "d").value_or("");
+std::string joined(const Use& use, const std::string& separator, const List& items) {
     std::string text;
-    bool first = true;
-    for (const Value& item : items_of(use.subject())) {
-        if (!first) text += separator;
-        first = false;
-        text += to_text(item);
+    for (std::size_t i = 0; i < items.size(); ++i) {
+        const std::string part = to_text(items[i]);
+        use.meter().spend(part.size() + separator.size());
+        text.append(i == 0 ? "" : separator).append(part);
     }
     return text;
 }
 
+Value join_filter(const Use& use) {
+    use.takes({"d", "attribute"});
+    List items = use.own_items();
+    if (const Value* path = use.argument(1, "attribute"); path != nullptr && !holds<None>(*path)) {
+        for (Value& item : items) item = member(item, to_text(*path));
+    }
+    return joined(use, use.text(0, "d").value_or(""), items);
+}
+
+Value join_method(const Use& use) {
+    use.takes({"iterable"});
+    const List items = items_of(use.needed(0, "iterable"), use.meter());
+    const bool all_text = std::all_of(items.begin(), items.end(), holds<std::string>);
+    if (!all_text) use.refuse("an item is no str");
+    return joined(use, use.own_text(), items);
+}
+
 Value tojson(const Use& use) {
-    use.takes({"indent"});
-    const std::int64_t indent = use.integer(0, "indent", -1);
-    if (indent > 100) refuse("tojson: indent is above 100");
-    return to_json(use.subject(), static_cast<int>(indent));
+    use.takes({"ensure_ascii", "indent", "separators", "sort_keys"});
+    const std::int64_t indent = use.integer(1, "indent", -1);
+    if (indent > 100) use.refuse("indent is above 100");
+    JsonStyle style;
+    style.indent = static_cast<int>(std::max<std::int64_t>(indent, -1));
+    style.ascii_only = use.flag(0, "ensure_ascii");
+    style.sort_keys = use.flag(3, "sort_keys");
+    if (style.indent >= 0) style.between_items = ",";
+    const Value* separators = use.argument(2, "separators");
+    if (separators != nullptr && !holds<None>(*separators)) {
+        const List pair = items_of(*separators, use.meter());
+        if (pair.size() != 2 || !holds<std::string>(pair[0]) || !holds<std::string>(pair[1]))
+            use.refuse("separators are not two texts");
+        style.between_items = std::get<std::string>(pair[0]);
+        style.after_key = std::get<std::string>(pair[1]);
+    }
+    return to_json(use.subject(), style, use.meter());
 }
 
 Value end_item(const Use& use, bool first) {
     use.takes({});
-    const List items = items_of(use.subject());
+    const List items = use.own_items();
     if (items.empty()) return Undefined{first ? "the first item of nothing" : "the last item of nothing"};
     return first ? items.front() : items.back();
 }
 
-Value cased(const Use& use, bool upper) {
+Value reversed(const Use& use) {
     use.takes({});
-    return to_case(to_text(use.subject()), upper);
+    List items = use.own_items();
+    std::reverse(items.begin(), items.end());
+    return holds<std::string>(use.subject()) ? Value(joined(use, "", items)) : make_list(std::move(items));
+}
+
+Value cased(const Use& use, const std::string& text, Case wanted) {
+    use.takes({});
+    return to_case(text, wanted);
 }
 
 Value replaced(const Use& use, const std::string& text) {
-    use.takes({"old", "new"});
-    return replace_all(text, use.needed_text(0, "old"), use.needed_text(1, "new"));
+    use.takes({"old", "new", "count"});
+    const std::string from = use.needed_text(0, "old");
+    const std::string to = use.needed_text(1, "new");
+    const std::int64_t most = use.integer(2, "count", -1);
+    use.meter().spend_search(text.size(), from.size());
+    use.meter().spend(to.size(), occurrences(text, from));
+    return replace(text, from, to, most);
+}
+
+Value to_integer(const Use& use) {
+    use.takes({});
+    const Value& subject = use.subject();
+    if (const auto* flag = subject.as<bool>()) return std::int64_t{*flag ? 1 : 0};
+    if (holds<std::int64_t>(subject)) return subject;
+    use.refuse(fmt::format("a value of type {} is not supported", type_name(subject)));
+}
+
+Value absolute(const Use& use) {
+    use.takes({});
+    return compare("<", use.subject(), std::int64_t{0}, use.meter()) ? negative(use.subject())
+                                                                     : use.subject();
+}
+
+Value stripped(const Use& use, const std::string& text, Ends ends) {
+    use.takes({"chars"});
+    return std::string(strip(text, use.text(0, "chars"), ends));
 }
 
 Value items_filter(const Use& use) {
     use.takes({});
-    return use.subject().is_undefined() ? make_list({}) : items_list(use.own_dict());
+    return use.subject().is_undefined() ? make_list({}) : items_list(use, use.own_dict());
 }
 
-const std::map<std::string, Function, std::less<>>& filters() {
-    static const std::map<std::string, Function, std::less<>> table = {
-        {"trim",
-         [](const Use& use) -> Value {
-             use.takes({"chars"});
-             return strip(to_text(use.subject()), use.text(0, "chars"), Ends::Both);
-         }},
+const Table<Value>& filters() {
+    static const Table<Value> table = {
+        {"trim", [](const Use& use) { return stripped(use, to_text(use.subject()), Ends::Both); }},
         {"length", length},
         {"count", length},
-        {"upper", [](const Use& use) { return cased(use, true); }},
-        {"lower", [](const Use& use) { return cased(use, false); }},
+        {"upper", [](const Use& use) { return cased(use, to_text(use.subject()), Case::Upper); }},
+        {"lower", [](const Use& use) { return cased(use, to_text(use.subject()), Case::Lower); }},
+        {"capitalize", [](const Use& use) { return cased(use, to_text(use.subject()), Case::Capitalized); }},
         {"tojson", tojson},
         {"default", default_value},
         {"d", default_value},
-        {"join", join},
+        {"join", join_filter},
         {"replace", [](const Use& use) { return replaced(use, to_text(use.subject())); }},
         {"first", [](const Use& use) { return end_item(use, true); }},
         {"last", [](const Use& use) { return end_item(use, false); }},
-        {"list",
-         [](const Use& use) {
-             use.takes({});
-             return make_list(items_of(use.subject()));
-         }},
-        {"string",
-         [](const Use& use) -> Value {
-             use.takes({});
-             return to_text(use.subject());
-         }},
+        {"list", [](const Use& use) { return use.takes({}), make_list(use.own_items()); }},
+        {"string", [](const Use& use) -> Value { return use.takes({}), to_text(use.subject()); }},
+        {"safe", [](const Use& use) -> Value { return use.takes({}), to_text(use.subject()); }},
         {"items", items_filter},
+        {"reverse", reversed},
+        {"int", to_integer},
+        {"abs", absolute},
+        {"map", mapped},
+        {"select", [](const Use& use) { return selected(use, false, true); }},
+        {"reject", [](const Use& use) { return selected(use, false, false); }},
+        {"selectattr", [](const Use& use) { return selected(use, true, true); }},
+        {"rejectattr", [](const Use& use) { return selected(use, true, false); }},
     };
     return table;
 }
 
-Value stripped(const Use& use, Ends ends) {
-    use.takes({"chars"});
-    return strip(use.own_text(), use.text(0, "chars"), ends);
+Value split_method(const Use& use, bool from_right) {
+    use.takes({"sep", "maxsplit"});
+    const std::string& text = use.own_text();
+    const auto separator = use.text(0, "sep");
+    const std::int64_t most = use.integer(1, "maxsplit", -1);
+    use.meter().spend_search(text.size(), separator.value_or("").size());
+    // Without a separator, the end to begin at shows only in where a limit cuts.
+    if (from_right && !separator && most >= 0) use.refuse("maxsplit without sep is not supported");
+    return texts(use, from_right && separator ? split_from_right(text, *separator, most)
+                                              : split(text, separator, most));
 }
 
-Value split_method(const Use& use) {
-    use.takes({"sep", "maxsplit"});
-    List parts;
-    for (std::string& part : split(use.own_text(), use.text(0, "sep"), use.integer(1, "maxsplit", -1))) {
-        parts.emplace_back(std::move(part));
-    }
-    return make_list(std::move(parts));
+// startswith, endswith: one text, or a list of which any will do.
+template <class Fits>
+Value fits_end(const Use& use, std::string_view parameter, Fits fits) {
+    use.takes({parameter});
+    const std::string& text = use.own_text();
+    const Value& given = use.needed(0, parameter);
+    const List choices = given.list() != nullptr ? *given.list() : List{given};
+    return std::any_of(choices.begin(), choices.end(), [&](const Value& choice) {
+        const auto* part = choice.as<std::string>();
+        if (part == nullptr)
+            use.refuse(fmt::format("{} is of type {}, not str", parameter, type_name(choice)));
+        return fits(text, *part);
+    });
+}
+
+Value without_end(const Use& use, bool prefix) {
+    use.takes({prefix ? "prefix" : "suffix"});
+    const std::string& text = use.own_text();
+    const std::string part = use.needed_text(0, prefix ? "prefix" : "suffix");
+    if (!(prefix ? text.starts_with(part) : text.ends_with(part))) return text;
+    return prefix ? text.substr(part.size()) : text.substr(0, text.size() - part.size());
+}
+
+Value find_method(const Use& use, bool last) {
+    use.takes({"sub"});
+    const std::string& text = use.own_text();
+    const std::string part = use.needed_text(0, "sub");
+    use.meter().spend_search(text.size(), part.size());
+    const std::size_t at = last ? text.rfind(part) : text.find(part);
+    if (at == std::string::npos) return std::int64_t{-1};
+    return static_cast<std::int64_t>(count_characters(std::string_view(text).substr(0, at)));
+}
+
+Value count_method(const Use& use) {
+    use.takes({"sub"});
+    const std::string part = use.needed_text(0, "sub");
+    use.meter().spend_search(use.own_text().size(), part.size());
+    return static_cast<std::int64_t>(occurrences(use.own_text(), part));
 }
 
 Value get_method(const Use& use) {
@@ -211,29 +293,37 @@ Value keys_or_values(const Use& use, bool keys) {
     use.takes({});
     List result;
     for (const auto& [key, value] : use.own_dict()) result.push_back(keys ? Value(key) : value);
+    use.meter().spend(price_of(result));
     return make_list(std::move(result));
 }
 
-const std::map<std::string, Function, std::less<>>& methods() {
-    static const std::map<std::string, Function, std::less<>> table = {
-        {"strip", [](const Use& use) { return stripped(use, Ends::Both); }},
-        {"lstrip", [](const Use& use) { return stripped(use, Ends::Left); }},
-        {"rstrip", [](const Use& use) { return stripped(use, Ends::Right); }},
-        {"split", split_method},
+const Table<Value>& methods() {
+    static const Table<Value> table = {
+        {"strip", [](const Use& use) { return stripped(use, use.own_text(), Ends::Both); }},
+        {"lstrip", [](const Use& use) { return stripped(use, use.own_text(), Ends::Left); }},
+        {"rstrip", [](const Use& use) { return stripped(use, use.own_text(), Ends::Right); }},
+        {"split", [](const Use& use) { return split_method(use, false); }},
+        {"rsplit", [](const Use& use) { return split_method(use, true); }},
+        {"splitlines", [](const Use& use) { return use.takes({}), texts(use, split_lines(use.own_text())); }},
         {"startswith",
-         [](const Use& use) -> Value {
-             use.takes({"prefix"});
-             return use.own_text().starts_with(use.needed_text(0, "prefix"));
+         [](const Use& use) {
+             return fits_end(use, "prefix", [](auto& text, auto& part) { return text.starts_with(part); });
          }},
         {"endswith",
-         [](const Use& use) -> Value {
-             use.takes({"suffix"});
-             return use.own_text().ends_with(use.needed_text(0, "suffix"));
+         [](const Use& use) {
+             return fits_end(use, "suffix", [](auto& text, auto& part) { return text.ends_with(part); });
          }},
-        {"upper", [](const Use& use) -> Value { return use.takes({}), to_case(use.own_text(), true); }},
-        {"lower", [](const Use& use) -> Value { return use.takes({}), to_case(use.own_text(), false); }},
+        {"removeprefix", [](const Use& use) { return without_end(use, true); }},
+        {"removesuffix", [](const Use& use) { return without_end(use, false); }},
+        {"find", [](const Use& use) { return find_method(use, false); }},
+        {"rfind", [](const Use& use) { return find_method(use, true); }},
+        {"count", count_method},
+        {"join", join_method},
+        {"upper", [](const Use& use) { return cased(use, use.own_text(), Case::Upper); }},
+        {"lower", [](const Use& use) { return cased(use, use.own_text(), Case::Lower); }},
+        {"capitalize", [](const Use& use) { return cased(use, use.own_text(), Case::Capitalized); }},
         {"replace", [](const Use& use) { return replaced(use, use.own_text()); }},
-        {"items", [](const Use& use) { return use.takes({}), items_list(use.own_dict()); }},
+        {"items", [](const Use& use) { return use.takes({}), items_list(use, use.own_dict()); }},
         {"keys", [](const Use& use) { return keys_or_values(use, true); }},
         {"values", [](const Use& use) { return keys_or_values(use, false); }},
         {"get", get_method},
@@ -241,55 +331,18 @@ const std::map<std::string, Function, std::less<>>& methods() {
     return table;
 }
 
-template <class T>
-bool holds(const Value& value) {
-    return value.as<T>() != nullptr;
-}
-
-using Predicate = bool (*)(const Value&);
-
-const std::map<std::string, Predicate, std::less<>>& tests() {
-    static const Predicate is_list_like = [](const Value& v) {
-        return v.is_undefined() || holds<std::string>(v) || v.list() != nullptr ||
-               (v.dict() != nullptr && !holds<Namespace>(v));
-    };
-    static const std::map<std::string, Predicate, std::less<>> table = {
-        {"defined", [](const Value& v) { return !v.is_undefined(); }},
-        {"undefined", [](const Value& v) { return v.is_undefined(); }},
-        {"none", [](const Value& v) { return holds<None>(v); }},
-        {"string", [](const Value& v) { return holds<std::string>(v); }},
-        {"boolean", [](const Value& v) { return holds<bool>(v); }},
-        {"true", [](const Value& v) { return holds<bool>(v) && *v.as<bool>(); }},
-        {"false", [](const Value& v) { return holds<bool>(v) && !*v.as<bool>(); }},
-        {"integer", [](const Value& v) { return holds<std::int64_t>(v); }},
-        {"float", [](const Value& v) { return holds<double>(v); }},
-        {"number",
-         [](const Value& v) { return holds<std::int64_t>(v) || holds<double>(v) || holds<bool>(v); }},
-        {"mapping", [](const Value& v) { return v.dict() != nullptr && !holds<Namespace>(v); }},
-        {"sequence", is_list_like},
-        {"iterable", is_list_like},
-    };
-    return table;
-}
-
 }  // namespace
 
-const Value* CallArguments::get(std::size_t index, std::string_view name) const {
-    return index < positional.size() ? &positional[index] : find(named, name);
+Value apply_filter(const std::string& name, const Value& subject, const CallArguments& arguments,
+                   Meter& meter) {
+    return use_entry(filters(), "filter", Use(name, subject, arguments, meter));
 }
 
-bool is_filter(std::string_view name) { return filters().contains(name); }
-bool is_test(std::string_view name) { return tests().contains(name); }
-bool is_method(std::string_view name) { return methods().contains(name); }
-
-Value apply_filter(const std::string& name, const Value& subject, const CallArguments& arguments) {
-    return filters().find(name)->second(Use(name, subject, arguments));
-}
-
-bool apply_test(const std::string& name, const Value& subject) { return tests().find(name)->second(subject); }
-
-Value call_method(const std::string& name, const Value& subject, const CallArguments& arguments) {
-    return methods().find(name)->second(Use(name, subject, arguments));
+Value call_method(const std::string& name, const Value& subject, const CallArguments& arguments,
+                  Meter& meter) {
+    const Use use(name, subject, arguments, meter);
+    if (subject.is_undefined()) use.wrong_subject();
+    return use_entry(methods(), "method", use);
 }
 
 }  // namespace sluice::jinja

@@ -1,4 +1,4 @@
-// The filters, tests and methods of chat templates, as Jinja and Python define them.
+// The filters, tests, methods and functions of chat templates, as Jinja and Python define them.
 #pragma once
 
 #include "text/jinja/value.hpp"
@@ -16,13 +16,14 @@ struct CallArguments {
     const Value* get(std::size_t index, std::string_view name) const;
 };
 
-bool is_filter(std::string_view name);
-bool is_test(std::string_view name);
-bool is_method(std::string_view name);
+// Errors: EvaluationError, also for a name that is not known.
+Value apply_filter(const std::string& name, const Value& subject, const CallArguments& arguments,
+                   Meter& meter);
+bool apply_test(const std::string& name, const Value& subject, const CallArguments& arguments, Meter& meter);
+Value call_method(const std::string& name, const Value& subject, const CallArguments& arguments,
+                  Meter& meter);
 
-// `name` must be one of those above. Errors: TemplateRefusal.
-Value apply_filter(const std::string& name, const Value& subject, const CallArguments& arguments);
-bool apply_test(const std::string& name, const Value& subject);
-Value call_method(const std::string& name, const Value& subject, const CallArguments& arguments);
+// range and dict.
+Value call_function(const std::string& name, const CallArguments& arguments, Meter& meter);
 
 }  // namespace sluice::jinja

@@ -5,8 +5,8 @@
 
 namespace sluice::jinja {
 
-// `variables` are the names that the template may use; others are undefined.
-// Errors: TemplateRefusal.
-std::string render(const Block& block, Dict variables);
+// `variables` are the names that the template may use besides the functions of every chat template; others
+// are undefined. `allowance`: of a Meter. Errors: TemplateRefusal.
+std::string render(const Block& block, Dict variables, std::uint64_t allowance);
 
 }  // namespace sluice::jinja

@@ -1,7 +1,5 @@
 #include "text/jinja/expression_parser.hpp"
 
-#include "text/jinja/builtins.hpp"
-
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -18,12 +16,12 @@ bool is_operator(const LexToken& token, std::initializer_list<std::string_view> 
            std::find(names.begin(), names.end(), token.text) != names.end();
 }
 
-Expression node(ExpressionKind kind, int line) { return {kind, line, 1, "", None{}, {}, {}, {}}; }
+Expression node(ExpressionKind kind, Place place) { return {kind, place, 1, "", None{}, {}, {}, {}}; }
 
 ExpressionPtr own(Expression expression) { return std::make_unique<Expression>(std::move(expression)); }
 
-ExpressionPtr constant(int line, Value value) {
-    Expression result = node(ExpressionKind::Constant, line);
+ExpressionPtr constant(Place place, Value value) {
+    Expression result = node(ExpressionKind::Constant, place);
     result.constant = std::move(value);
     return own(std::move(result));
 }
@@ -80,9 +78,10 @@ ExpressionPtr ExpressionParser::finish(Expression expression) {
 
 template <class... Operands>
 ExpressionPtr ExpressionParser::make(ExpressionKind kind, std::string name, Operands... operands) {
-    Expression expression = node(kind, peek().line);
+    Expression expression = node(kind, tokens_[at_ > 0 ? at_ - 1 : 0].place);
     expression.name = std::move(name);
     (expression.operands.push_back(std::move(operands)), ...);
+    if (!expression.operands.empty()) expression.place = expression.operands[0]->place;
     return finish(std::move(expression));
 }
 
@@ -96,7 +95,7 @@ ExpressionPtr ExpressionParser::expression() {
         if (accept(TokenKind::Name, "else")) {
             otherwise = expression();
         } else {
-            otherwise = constant(peek().line, Undefined{"the value of an if without else"});
+            otherwise = constant(peek().place, Undefined{"the value of an if without else"});
         }
         value = make(ExpressionKind::Conditional, "", std::move(condition), std::move(value),
                      std::move(otherwise));
@@ -105,14 +104,15 @@ ExpressionPtr ExpressionParser::expression() {
     return value;
 }
 
-ExpressionPtr ExpressionParser::tuple() {
-    ExpressionPtr first = expression();
+ExpressionPtr ExpressionParser::tuple(bool with_conditionals) {
+    const auto item = [&] { return with_conditionals ? expression() : disjunction(); };
+    ExpressionPtr first = item();
     if (!next_is(TokenKind::Operator, ",")) return first;
-    Expression items = node(ExpressionKind::MakeList, peek().line);
+    Expression items = node(ExpressionKind::MakeList, first->place);
     items.operands.push_back(std::move(first));
     while (accept(TokenKind::Operator, ",")) {
         if (peek().kind == TokenKind::BlockEnd || next_is(TokenKind::Operator, ")")) break;
-        items.operands.push_back(expression());
+        items.operands.push_back(item());
     }
     return finish(std::move(items));
 }
@@ -139,7 +139,7 @@ ExpressionPtr ExpressionParser::negation() {
 
 ExpressionPtr ExpressionParser::comparison() {
     ExpressionPtr first = sum();
-    Expression chain = node(ExpressionKind::Comparison, peek().line);
+    Expression chain = node(ExpressionKind::Comparison, first->place);
     while (true) {
         if (is_operator(peek(), {"==", "!=", "<", "<=", ">", ">="}) || next_is(TokenKind::Name, "in")) {
             chain.names.push_back(next().text);
@@ -151,7 +151,7 @@ ExpressionPtr ExpressionParser::comparison() {
         } else {
             break;
         }
-        if (chain.operands.empty()) chain.operands.push_back(std::move(first));
+        if (first != nullptr) chain.operands.push_back(std::move(first));
         chain.operands.push_back(sum());
     }
     return chain.names.empty() ? std::move(first) : finish(std::move(chain));
@@ -205,7 +205,7 @@ ExpressionPtr ExpressionParser::primary() {
     const LexToken token = peek();
     const auto literal = [&](Value value) {
         next();
-        return constant(token.line, std::move(value));
+        return constant(token.place, std::move(value));
     };
     if (token.kind == TokenKind::Name) {
         if (token.text == "true" || token.text == "True") return literal(true);
@@ -220,7 +220,7 @@ ExpressionPtr ExpressionParser::primary() {
     if (token.kind == TokenKind::String) {
         std::string text;
         while (peek().kind == TokenKind::String) text += next().text;  // neighbours are joined
-        return constant(token.line, std::move(text));
+        return constant(token.place, std::move(text));
     }
     if (token.kind == TokenKind::Integer) {
         std::int64_t value = 0;
@@ -236,14 +236,15 @@ ExpressionPtr ExpressionParser::primary() {
 }
 
 ExpressionPtr ExpressionParser::parenthesis() {
-    expect_token(TokenKind::Operator, "(");
+    const Place place = next().place;
+    if (accept(TokenKind::Operator, ")")) return finish(node(ExpressionKind::MakeList, place));
     ExpressionPtr value = tuple();
     expect_token(TokenKind::Operator, ")");
     return value;
 }
 
 ExpressionPtr ExpressionParser::list() {
-    Expression items = node(ExpressionKind::MakeList, peek().line);
+    Expression items = node(ExpressionKind::MakeList, peek().place);
     expect_token(TokenKind::Operator, "[");
     while (!accept(TokenKind::Operator, "]")) {
         if (!items.operands.empty()) expect_token(TokenKind::Operator, ",");
@@ -254,7 +255,7 @@ ExpressionPtr ExpressionParser::list() {
 }
 
 ExpressionPtr ExpressionParser::dict() {
-    Expression items = node(ExpressionKind::MakeDict, peek().line);
+    Expression items = node(ExpressionKind::MakeDict, peek().place);
     expect_token(TokenKind::Operator, "{");
     while (!accept(TokenKind::Operator, "}")) {
         if (!items.operands.empty()) expect_token(TokenKind::Operator, ",");
@@ -286,7 +287,7 @@ ExpressionPtr ExpressionParser::subscript(ExpressionPtr operand) {
     bool is_slice = false;
     const auto part = [&] {
         const bool left_out = next_is(TokenKind::Operator, ":") || next_is(TokenKind::Operator, "]");
-        parts.push_back(left_out ? constant(peek().line, None{}) : expression());
+        parts.push_back(left_out ? constant(peek().place, None{}) : expression());
     };
     if (next_is(TokenKind::Operator, "]")) unexpected("a subscript");
     part();
@@ -296,7 +297,7 @@ ExpressionPtr ExpressionParser::subscript(ExpressionPtr operand) {
     }
     expect_token(TokenKind::Operator, "]");
     if (!is_slice) return make(ExpressionKind::Subscript, "", std::move(operand), std::move(parts[0]));
-    if (parts.size() < 3) parts.push_back(constant(peek().line, None{}));
+    if (parts.size() < 3) parts.push_back(constant(peek().place, None{}));
     return make(ExpressionKind::Slice, "", std::move(operand), std::move(parts[0]), std::move(parts[1]),
                 std::move(parts[2]));
 }
@@ -321,16 +322,13 @@ Arguments ExpressionParser::arguments() {
 }
 
 ExpressionPtr ExpressionParser::call(ExpressionPtr callee) {
-    const LexToken place = peek();
-    Expression result = node(ExpressionKind::CallFunction, place.line);
-    result.name = callee->name;
+    Expression result = node(ExpressionKind::Call, callee->place);
     if (callee->kind == ExpressionKind::Attribute) {
-        if (!is_method(callee->name))
-            refuse_template(place, fmt::format("the method {} is not supported", callee->name));
         result.kind = ExpressionKind::CallMethod;
+        result.name = callee->name;
         result.operands.push_back(std::move(callee->operands[0]));
-    } else if (callee->kind != ExpressionKind::Variable) {
-        refuse_template(place, "calling the value of an expression is not supported");
+    } else {
+        result.operands.push_back(std::move(callee));
     }
     result.arguments = arguments();
     return finish(std::move(result));
@@ -352,23 +350,31 @@ ExpressionPtr ExpressionParser::filters(ExpressionPtr operand) {
 }
 
 ExpressionPtr ExpressionParser::filter(ExpressionPtr operand) {
-    const LexToken place = peek();
-    Expression result = node(ExpressionKind::Filter, place.line);
+    Expression result = node(ExpressionKind::Filter, peek().place);
     result.name = expect_name();
-    if (!is_filter(result.name))
-        refuse_template(place, fmt::format("the filter {} is not supported", result.name));
     result.operands.push_back(std::move(operand));
     if (next_is(TokenKind::Operator, "(")) result.arguments = arguments();
     return finish(std::move(result));
 }
 
+// A test takes arguments in parentheses, or one without.
 ExpressionPtr ExpressionParser::test(ExpressionPtr operand) {
     const bool negated = accept(TokenKind::Name, "not");
-    const LexToken place = peek();
-    const std::string name = expect_name();
-    if (!is_test(name)) refuse_template(place, fmt::format("the test {} is not supported", name));
-    ExpressionPtr result = make(ExpressionKind::Test, name, std::move(operand));
-    return negated ? make(ExpressionKind::Not, "", std::move(result)) : std::move(result);
+    Expression result = node(ExpressionKind::Test, peek().place);
+    result.name = expect_name();
+    result.operands.push_back(std::move(operand));
+    const TokenKind kind = peek().kind;
+    const bool ends =
+        next_is(TokenKind::Name, "else") || next_is(TokenKind::Name, "or") || next_is(TokenKind::Name, "and");
+    if (next_is(TokenKind::Operator, "(")) {
+        result.arguments = arguments();
+    } else if ((kind == TokenKind::Name && !ends) || kind == TokenKind::String ||
+               kind == TokenKind::Integer || kind == TokenKind::Float || is_operator(peek(), {"[", "{"})) {
+        if (next_is(TokenKind::Name, "is")) unexpected("an operator: tests cannot be chained");
+        result.arguments.positional.push_back(postfix(primary()));
+    }
+    ExpressionPtr value = finish(std::move(result));
+    return negated ? make(ExpressionKind::Not, "", std::move(value)) : std::move(value);
 }
 
 }  // namespace sluice::jinja

@@ -21,11 +21,12 @@ public:
     std::string expect_name();
     [[noreturn]] void unexpected(std::string_view wanted) const;
 
-    ExpressionPtr expression();   // with "a if b else c"
-    ExpressionPtr disjunction();  // without
-    ExpressionPtr tuple();        // a, b: a list; what `in` and `=` of statements take
+    ExpressionPtr expression();  // with "a if b else c"
+    // a, b: a list; what `in` and `=` of statements take
+    ExpressionPtr tuple(bool with_conditionals = true);
 
 private:
+    ExpressionPtr disjunction();
     ExpressionPtr conjunction();
     ExpressionPtr negation();
     ExpressionPtr comparison();

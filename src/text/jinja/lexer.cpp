@@ -42,6 +42,8 @@ public:
             at_ = tag;
             if (source_[tag + 1] == '#') {
                 comment();
+            } else if (const std::size_t body = after_tag(tag, "raw"); body != std::string::npos) {
+                raw(body);
             } else {
                 this->tag();
             }
@@ -66,7 +68,7 @@ private:
                 line_begin_ = counted_ + 1;
             }
         }
-        tokens_.push_back({kind, std::move(text), line_, static_cast<int>(at - line_begin_) + 1});
+        tokens_.push_back({kind, std::move(text), {line_, static_cast<int>(at - line_begin_) + 1}});
     }
 
     [[noreturn]] void refuse(std::size_t at, const std::string& message) const {
@@ -74,7 +76,7 @@ private:
         const auto lines =
             std::count(source_.begin(), source_.begin() + static_cast<std::ptrdiff_t>(at), '\n');
         refuse_template(
-            {TokenKind::End, "", static_cast<int>(lines) + 1, static_cast<int>(at - line_begin) + 1},
+            {TokenKind::End, "", {static_cast<int>(lines) + 1, static_cast<int>(at - line_begin) + 1}},
             message);
     }
 
@@ -114,6 +116,39 @@ private:
         const std::size_t close = source_.find("#}", at_ + 2);
         if (close == std::string::npos) refuse(at_, "a comment without an end");
         finish_tag(close + 2, close > at_ + 2 ? source_[close - 1] : '\0', true);
+    }
+
+    // The end of a {% NAME %} that begins at `at`; npos: something else does.
+    std::size_t after_tag(std::size_t at, std::string_view name) const {
+        std::string_view rest = std::string_view(source_).substr(at);
+        const auto skip = [&](std::string_view text) {
+            const bool found = rest.starts_with(text);
+            if (found) rest.remove_prefix(text.size());
+            return found;
+        };
+        const auto skip_blanks = [&] {
+            rest.remove_prefix(std::min(rest.find_first_not_of(kBlanks), rest.size()));
+        };
+        if (!skip("{%")) return std::string::npos;
+        if (!skip("-")) skip("+");
+        skip_blanks();
+        if (!skip(name)) return std::string::npos;
+        skip_blanks();
+        if (!skip("-")) skip("+");
+        return skip("%}") ? source_.size() - rest.size() : std::string::npos;
+    }
+
+    // {% raw %}, whose tag ends at `body`: text up to {% endraw %}, whatever it looks like.
+    void raw(std::size_t body) {
+        const std::size_t begin = at_;
+        finish_tag(body, source_[body - 3], false);
+        for (std::size_t tag = at_; (tag = source_.find("{%", tag)) != std::string::npos; ++tag) {
+            const std::size_t end = after_tag(tag, "endraw");
+            if (end == std::string::npos) continue;
+            text_before(tag);
+            return finish_tag(end, source_[end - 3], true);
+        }
+        refuse(begin, "raw without {% endraw %}");
     }
 
     void tag() {
@@ -230,7 +265,8 @@ private:
 std::vector<LexToken> lex(const std::string& source) { return Lexer(source).run(); }
 
 void refuse_template(const LexToken& at, const std::string& message) {
-    fail(ExitCode::Checkpoint, "chat template, line {}, column {}: {}", at.line, at.column, message);
+    fail(ExitCode::Checkpoint, "chat template, line {}, column {}: {}", at.place.line, at.place.column,
+         message);
 }
 
 }  // namespace sluice::jinja

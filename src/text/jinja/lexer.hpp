@@ -1,7 +1,8 @@
 // Cuts a template into text, tags and the tokens inside tags.
 #pragma once
 
-#include <cstddef>
+#include "text/jinja/ast.hpp"
+
 #include <string>
 #include <vector>
 
@@ -24,8 +25,7 @@ enum class TokenKind {
 struct LexToken {
     TokenKind kind;
     std::string text;
-    int line;    // from 1
-    int column;  // from 1, in bytes
+    Place place;
 };
 
 // Errors: ExitCode::Checkpoint, naming the place.

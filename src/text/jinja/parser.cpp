@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include <initializer_list>
+#include <utility>
 
 namespace sluice::jinja {
 namespace {
@@ -31,10 +32,10 @@ private:
         while (tokens_.peek().kind != TokenKind::End) {
             const LexToken token = tokens_.next();
             if (token.kind == TokenKind::Text) {
-                block.push_back(make(StatementKind::Text, token.line));
+                block.push_back(make(StatementKind::Text, token.place));
                 block.back().text = token.text;
             } else if (token.kind == TokenKind::OutputBegin) {
-                block.push_back(make(StatementKind::Output, token.line));
+                block.push_back(make(StatementKind::Output, token.place));
                 block.back().expression = tokens_.tuple();
                 tokens_.expect_token(TokenKind::OutputEnd, "}}");
             } else if (at_one_of(ends)) {
@@ -56,22 +57,26 @@ private:
         return false;
     }
 
-    static Statement make(StatementKind kind, int line) {
-        return {kind, line, "", nullptr, nullptr, {}, {}, {}, {}};
+    static Statement make(StatementKind kind, Place place) {
+        return {kind, place, "", nullptr, nullptr, {}, {}, {}, {}, {}};
     }
 
     void end_tag() { tokens_.expect_token(TokenKind::BlockEnd, "%}"); }
 
     Statement statement() {
         const LexToken word = tokens_.peek();
-        if (tokens_.accept(TokenKind::Name, "if")) return if_statement(word.line);
-        if (tokens_.accept(TokenKind::Name, "for")) return for_statement(word.line);
-        if (tokens_.accept(TokenKind::Name, "set")) return set_statement(word.line);
+        if (tokens_.accept(TokenKind::Name, "if")) return if_statement(word.place);
+        if (tokens_.accept(TokenKind::Name, "for")) return for_statement(word.place);
+        if (tokens_.accept(TokenKind::Name, "set")) return set_statement(word.place);
+        if (tokens_.accept(TokenKind::Name, "macro")) return macro_statement(word.place);
+        if (tokens_.accept(TokenKind::Name, "generation")) return generation_statement(word.place);
+        if (tokens_.accept(TokenKind::Name, "break")) return jump(StatementKind::Break, word);
+        if (tokens_.accept(TokenKind::Name, "continue")) return jump(StatementKind::Continue, word);
         refuse_template(word, fmt::format("the tag \"{}\" is not supported", word.text));
     }
 
-    Statement if_statement(int line) {
-        Statement result = make(StatementKind::If, line);
+    Statement if_statement(Place place) {
+        Statement result = make(StatementKind::If, place);
         while (true) {
             ExpressionPtr condition = tokens_.tuple();
             end_tag();
@@ -95,17 +100,19 @@ private:
         return names;
     }
 
-    Statement for_statement(int line) {
-        Statement result = make(StatementKind::For, line);
+    Statement for_statement(Place place) {
+        Statement result = make(StatementKind::For, place);
         result.targets = targets();
         tokens_.expect_token(TokenKind::Name, "in");
-        result.expression = tokens_.disjunction();
+        result.expression = tokens_.tuple(false);
         if (tokens_.accept(TokenKind::Name, "if")) result.condition = tokens_.expression();
         if (tokens_.next_is(TokenKind::Name, "recursive")) {
             refuse_template(tokens_.peek(), "a recursive loop is not supported");
         }
         end_tag();
+        ++loops_;
         result.body = body({"else", "endfor"});
+        --loops_;
         if (tokens_.accept(TokenKind::Name, "else")) {
             end_tag();
             result.otherwise = body({"endfor"});
@@ -115,15 +122,17 @@ private:
         return result;
     }
 
-    Statement set_statement(int line) {
-        Statement result = make(StatementKind::Set, line);
+    Statement set_statement(Place place) {
+        Statement result = make(StatementKind::Set, place);
         result.targets = targets();
         if (result.targets.size() == 1 && tokens_.accept(TokenKind::Operator, ".")) {
             result.kind = StatementKind::SetMember;
             result.targets.push_back(tokens_.expect_name());
         }
-        if (tokens_.peek().kind == TokenKind::BlockEnd) {
-            refuse_template(tokens_.peek(), "a set block ({% set x %}...{% endset %}) is not supported");
+        if (result.targets.size() == 1 && tokens_.peek().kind == TokenKind::BlockEnd) {
+            result.kind = StatementKind::SetBlock;
+            finish_block(result, "endset");
+            return result;
         }
         tokens_.expect_token(TokenKind::Operator, "=");
         result.expression = tokens_.tuple();
@@ -131,8 +140,46 @@ private:
         return result;
     }
 
+    // From a block's first tag's end to its last; loops outside cannot be left from inside.
+    void finish_block(Statement& statement, std::string_view end) {
+        end_tag();
+        const int outside = std::exchange(loops_, 0);
+        statement.body = body({end});
+        loops_ = outside;
+        tokens_.expect_token(TokenKind::Name, end);
+        end_tag();
+    }
+
+    Statement macro_statement(Place place) {
+        Statement result = make(StatementKind::Macro, place);
+        result.text = tokens_.expect_name();
+        tokens_.expect_token(TokenKind::Operator, "(");
+        while (!tokens_.accept(TokenKind::Operator, ")")) {
+            if (!result.targets.empty()) tokens_.expect_token(TokenKind::Operator, ",");
+            result.targets.push_back(tokens_.expect_name());
+            const bool has_default = tokens_.accept(TokenKind::Operator, "=");
+            result.defaults.push_back(has_default ? tokens_.expression() : nullptr);
+        }
+        finish_block(result, "endmacro");
+        return result;
+    }
+
+    // Marks what a model is trained on, which shows in no text.
+    Statement generation_statement(Place place) {
+        Statement result = make(StatementKind::Scope, place);
+        finish_block(result, "endgeneration");
+        return result;
+    }
+
+    Statement jump(StatementKind kind, const LexToken& word) {
+        if (loops_ == 0) refuse_template(word, fmt::format("\"{}\" outside of a loop", word.text));
+        end_tag();
+        return make(kind, word.place);
+    }
+
     ExpressionParser tokens_;
     int nesting_ = 0;
+    int loops_ = 0;  // that break and continue may leave
 };
 
 }  // namespace

@@ -1,0 +1,143 @@
+#include "jobs/job_options.hpp"
+
+#include "core/error.hpp"
+#include "text/chat_formats.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+template <class T>
+CLI::Option* choice(CLI::App& app, const std::string& name, T& value, const std::map<std::string, T>& names,
+                    const std::string& help) {
+    return app
+        .add_option_function<std::string>(
+            name, [&value, names](const std::string& word) { value = names.at(word); }, help)
+        ->check(CLI::IsMember(names).description(""));
+}
+
+std::string descriptions_of(std::span<const ChatFormat> formats) {
+    std::string lines;
+    for (const ChatFormat& format : formats)
+        lines += fmt::format("\n  {:<12} {}", format.name, format.description);
+    return lines;
+}
+
+}  // namespace
+
+OutputMode JobOptions::output_mode() const {
+    if (resume) return OutputMode::Resume;
+    return overwrite ? OutputMode::Overwrite : OutputMode::Fresh;
+}
+
+void add_files(CLI::App& app, JobOptions& o, const FileWords& words) {
+    const std::string group = "Files";
+    app.add_option("--model", o.model, "Sluice checkpoint, a folder made by sluice-shard")
+        ->required()
+        ->group(group);
+    app.add_option(words.input, o.prompts, words.input_help)->required()->group(group);
+    app.add_option("--output", o.output, words.output_help)->required()->group(group);
+    choice(app, "--prompt-format", o.prompt_format,
+           {{"auto", PromptFormat::Auto}, {"txt", PromptFormat::Txt}, {"jsonl", PromptFormat::Jsonl}},
+           "auto (by file name, then by content), txt (a prompt a line) or jsonl (an object a line) [auto]")
+        ->group(group);
+    auto* resume =
+        app.add_flag("--resume", o.resume, "Complete an existing output: finished requests are kept");
+    auto* overwrite = app.add_flag("--overwrite", o.overwrite, "Replace an existing output");
+    resume->group(group)->excludes(overwrite);
+    overwrite->group(group);
+    app.add_flag("--dry-run", o.dry_run, "Check everything, print the plan, write nothing")->group(group);
+}
+
+void add_chat(CLI::App& app, JobOptions& o, const std::string& group) {
+    auto* chat = app.add_flag("--chat", o.chat, "Plain prompts become a user's message in the chat format");
+    auto* raw = app.add_flag("--raw", o.raw, "Plain prompts are taken as they are (the default)");
+    chat->group(group)->excludes(raw);
+    raw->group(group);
+    add_chat_format(app, o.chat_format, group);
+    app.add_option("--system", o.system, "System message of conversations that have none")->group(group);
+}
+
+void add_chat_format(CLI::App& app, std::string& format, const std::string& group) {
+    std::vector<std::string> formats = names_of(chat_formats());
+    formats.insert(formats.begin(), kOwnTemplate);
+    app.add_option("--chat-format", format,
+                   fmt::format("Of conversations: {} (the checkpoint's own), or instead of it{}",
+                               kOwnTemplate, descriptions_of(chat_formats())))
+        ->check(CLI::IsMember(formats).description(""))
+        ->capture_default_str()
+        ->group(group);
+}
+
+void add_machine(CLI::App& app, JobOptions& o) {
+    const std::string group = "Ranks and devices";
+    app.add_option("--tp", o.tp, "Tensor-parallel ranks; 0: all ranks of the job")
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--device", o.device, "auto or cpu")
+        ->check(CLI::IsMember({"auto", "cpu"}))
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--threads", o.threads, "Threads of each rank; 0: its share of the processors it may use")
+        ->capture_default_str()
+        ->group(group);
+    choice(app, "--gemm", o.gemm, {{"bf16", kernels::Products::Bf16}, {"fp8", kernels::Products::Fp8}},
+           "Activations in products with quantised weights: bf16, or fp8 as DeepSeek-V3's own code [bf16]")
+        ->group(group);
+}
+
+void add_batching(CLI::App& app, JobOptions& o) {
+    const std::string group = "Memory and batching (results do not depend on them)";
+    app.add_option("--max-batch", o.max_batch, "Most sequences at once")->capture_default_str()->group(group);
+    app.add_option("--max-batch-tokens", o.max_batch_tokens, "Most tokens of a step")
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--prefill-chunk", o.prefill_chunk, "Most prompt tokens of one sequence in a step")
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--max-seq-len", o.max_seq_len,
+                   "Most tokens of prompt and completion together; 0: the model's")
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--kv-memory", o.kv_memory,
+                   "KV cache of each rank: an amount (20GiB), or a share (80%) of what weights leave [what "
+                   "--max-batch "
+                   "sequences can use, at most 80%]")
+        ->group(group);
+    choice(app, "--kv-dtype", o.kv_dtype, {{"bf16", DType::BF16}, {"f32", DType::F32}},
+           "bf16 or f32; changes results [bf16]")
+        ->group(group);
+    app.add_flag("--prefix-sharing,!--no-prefix-sharing", o.prefix_sharing,
+                 "Compute equal beginnings of prompts once [on]")
+        ->group(group);
+}
+
+void add_reports(CLI::App& app, JobOptions& o) {
+    choice(app, "--progress", o.progress,
+           {{"auto", Progress::Mode::Auto}, {"plain", Progress::Mode::Plain}, {"off", Progress::Mode::Off}},
+           "auto (a live line on a terminal), plain (a line every 10 s) or off [auto]")
+        ->group("Reports");
+}
+
+void check_job_options(const JobOptions& o) {
+    const std::pair<const char*, int> counts[] = {{"--max-batch", o.max_batch},
+                                                  {"--max-batch-tokens", o.max_batch_tokens},
+                                                  {"--prefill-chunk", o.prefill_chunk}};
+    for (const auto& [name, value] : counts)
+        require(value >= 1, ExitCode::Usage, "{} is {}; it must be at least 1", name, value);
+    const std::pair<const char*, int> amounts[] = {
+        {"--tp", o.tp}, {"--threads", o.threads}, {"--max-seq-len", o.max_seq_len}};
+    for (const auto& [name, value] : amounts)
+        require(value >= 0, ExitCode::Usage, "{} is {}; it cannot be negative", name, value);
+    require(o.threads <= 1024, ExitCode::Usage, "--threads is {}; it can be at most 1024", o.threads);
+    require(o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
+            "--max-batch-tokens {} is less than --max-batch {}: every running sequence needs a token of each "
+            "step",
+            o.max_batch_tokens, o.max_batch);
+}
+
+}  // namespace sluice

@@ -1,0 +1,228 @@
+#include "jobs/model_job.hpp"
+
+#include "backend/devices.hpp"
+#include "checkpoint/hf_files.hpp"
+#include "comm/collectives.hpp"
+#include "core/log.hpp"
+#include "core/units.hpp"
+#include "jobs/signals.hpp"
+#include "model/kv_cache.hpp"
+#include "text/no_tokenizer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+Shard shard_of(const Communicator& world, const SluiceCheckpoint& checkpoint, const JobOptions& options) {
+    const int ranks = world.size();
+    require(options.tp == 0 || options.tp == ranks, ExitCode::Usage,
+            "--tp {} with {} ranks: groups of ranks that share the prompts are not supported, so --tp must "
+            "be {} or 0",
+            options.tp, ranks, ranks);
+    require(checkpoint.slices() % ranks == 0, ExitCode::Usage,
+            "{} has {} slices, which {} ranks cannot share evenly; it runs on {} ranks. Start that many, or "
+            "make slices "
+            "for {} with sluice-shard --slices",
+            options.model.string(), checkpoint.slices(), ranks, possible_ranks(checkpoint.slices()), ranks);
+    return {world.rank(), ranks, checkpoint.slices()};
+}
+
+void check_tokenizer(const Tokenizer& tokenizer, const ModelConfig& config,
+                     const std::filesystem::path& model) {
+    require(tokenizer.vocab_size() <= config.vocab, ExitCode::Checkpoint,
+            "{}: the tokenizer's highest id is {}, but the model's vocabulary ends at {}; they do not belong "
+            "together",
+            model.string(), tokenizer.vocab_size() - 1, config.vocab - 1);
+}
+
+void open_model(Setup& setup, const Communicator& world, const JobOptions& options) {
+    setup.checkpoint = open_sluice_checkpoint(options.model);
+    const TokenizerFiles files{setup.checkpoint->text_files()};
+    setup.tokenizer = has_tokenizer(files.files) ? make_tokenizer(files)
+                                                 : make_no_tokenizer(files, setup.checkpoint->config().vocab);
+    setup.chat_format = find_chat_format(options.chat_format);
+    setup.chat = open_chat(files, setup.chat_format);
+    check_tokenizer(*setup.tokenizer, setup.checkpoint->config(), options.model);
+    setup.shard = shard_of(world, *setup.checkpoint, options);
+}
+
+void plan(Setup& setup, const JobOptions& options, const ModelJob& job) {
+    const ModelConfig& config = setup.checkpoint->config();
+    require(options.gemm != Products::Fp8 || config.quantization.dtype == DType::F8E4M3, ExitCode::Usage,
+            "--gemm fp8: {} is not quantised to fp8", options.model.string());
+    require(options.max_seq_len <= config.max_length, ExitCode::Usage,
+            "--max-seq-len {}: the model has {} positions", options.max_seq_len, config.max_length);
+    setup.threads = options.threads > 0 ? options.threads : setup.placement.threads;
+    MemoryRequest request;
+    request.available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
+    request.kv_memory = options.kv_memory;
+    request.kv_dtype = options.kv_dtype;
+    request.router = router_type(*setup.checkpoint);
+    request.sequences = options.max_batch;
+    request.limits = {options.max_batch_tokens, job.logit_rows,
+                      options.max_seq_len > 0 ? options.max_seq_len : config.max_length};
+    setup.memory = plan_memory(config, setup.shard, request);
+    setup.limits = request.limits;
+}
+
+// Every rank's cache has the same pages: as many as the rank with the least room.
+int least(Communicator& world, int mine) {
+    std::vector<int> all(static_cast<std::size_t>(world.size()));
+    world.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+    return *std::ranges::min_element(all);
+}
+
+// Levels round differently: mixed, the ranks' count and place would show in the results.
+void require_one_level(Communicator& world) {
+    const std::vector<std::string> levels = gather_strings(world, kernels::level_of(kernels::this_machine()));
+    for (std::size_t rank = 1; rank < levels.size(); ++rank) {
+        if (levels[rank] == levels[0]) continue;
+        throw AgreedError(
+            ExitCode::Usage,
+            fmt::format("rank 0 computes with {}, rank {} with {}: set SLUICE_ISA to a level that "
+                        "all machines have (generic, avx2, avx512 or avx512_bf16)",
+                        levels[0], rank, levels[rank]));
+    }
+}
+
+Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& job) {
+    Setup setup;
+    setup.placement = find_placement(world);
+    require_one_level(world);
+    run_together(world, "preparing", [&] {
+        job.check();
+        open_model(setup, world, options);
+        plan(setup, options, job);
+        if (world.rank() == 0) job.open(setup);
+    });
+    setup.memory.pages = least(world, setup.memory.pages);
+    setup.memory.kv = static_cast<std::uint64_t>(setup.memory.pages) *
+                      kv_page_bytes(setup.checkpoint->config(), setup.shard, options.kv_dtype);
+    return setup;
+}
+
+std::string counted(int count, std::string_view what) {
+    return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
+void warn_of_unknown_tokens(const ChatFormat& format, const Tokenizer& tokenizer) {
+    for (const std::string_view token : format.tokens) {
+        if (tokenizer.id_of(token)) continue;
+        log_warning(
+            "--chat-format {}: {} is no token of this model's tokenizer; the model may not know the "
+            "format",
+            format.name, token);
+    }
+}
+
+void log_plan(const Setup& setup, const JobOptions& options) {
+    const ModelConfig& config = setup.checkpoint->config();
+    log_info("{}: {} layers, {} slices; {} of {}, {}", options.model.string(), config.layers.size(),
+             setup.shard.slices, counted(setup.shard.ranks, "rank"), counted(setup.threads, "thread"),
+             kernels::level_of(kernels::this_machine()));
+    if (!setup.shard.sums_by_slices()) {
+        log_warning(
+            "{} slices a rank are no power of two: the last bits differ from those on other numbers of ranks",
+            setup.shard.count());
+    }
+    if (!has_tokenizer(setup.checkpoint->text_files())) {
+        log_warning(
+            "{} has no tokenizer: only requests of \"tokens\" are served, and answers have no text but "
+            "token ids (--return-tokens)",
+            options.model.string());
+    }
+    if (setup.chat_format != nullptr) warn_of_unknown_tokens(*setup.chat_format, *setup.tokenizer);
+    const std::vector<Device> gpus = cuda_devices();
+    if (options.device == "auto" && !gpus.empty()) {
+        log_info("{} is here, but this version computes on the CPU", gpus.front().name);
+    }
+    log_info("each rank: weights {}, workspace {}, KV cache {} ({} tokens)", bytes_text(setup.memory.weights),
+             bytes_text(setup.memory.workspace), bytes_text(setup.memory.kv),
+             static_cast<std::int64_t>(setup.memory.pages) * kernels::kPageTokens);
+}
+
+Weights load(Communicator& world, const Setup& setup, const Ops& ops, const JobOptions& options) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point start = Clock::now();
+    Clock::time_point shown = start;
+    Weights weights;
+    run_together(world, "loading weights", [&] {
+        weights = load_weights(*setup.checkpoint, setup.shard, ops, options.gemm, [&](std::uint64_t bytes) {
+            if (world.rank() != 0 || Clock::now() - shown < std::chrono::seconds(5)) return;
+            shown = Clock::now();
+            log_info("loading: {} read", bytes_text(bytes));
+        });
+    });
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const std::uint64_t bytes = setup.checkpoint->bytes_read();
+    if (world.rank() == 0) {
+        log_info("loaded {} in {} ({:.2f} GB/s a rank)", bytes_text(bytes), duration_text(seconds),
+                 static_cast<double>(bytes) / 1e9 / std::max(seconds, 1e-9));
+    }
+    return weights;
+}
+
+// All ranks together, until rank 0's work is done; all return how the run ended. Rank 0's trouble with files
+// is told to the others by an ordinary stop; trouble inside a step ends the job.
+ExitCode run_engine(Communicator& world, const Setup& setup, Engine& engine, const ModelJob& job) {
+    std::array<int, 1> end{};
+    std::optional<Error> trouble;
+    if (world.rank() == 0) {
+        try {
+            end[0] = static_cast<int>(job.lead(setup, engine));
+        } catch (const Error& problem) {
+            if (engine.broken()) throw;
+            trouble = problem;
+        }
+        engine.stop();
+    } else {
+        engine.follow();
+    }
+    run_together(world, job.name, [&] {
+        if (trouble) throw Error(*trouble);
+    });
+    world.broadcast(std::as_writable_bytes(std::span(end)), 0);
+    return static_cast<ExitCode>(end[0]);
+}
+
+}  // namespace
+
+ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job) {
+    catch_stop_signals();
+    Setup setup = prepare(world, options, job);
+    if (world.rank() == 0) log_plan(setup, options);
+    if (options.dry_run) return ExitCode::Complete;
+
+    const Ops ops(kernels::Family::Cpu, setup.threads);
+    Weights weights = load(world, setup, ops, options);
+    const ModelConfig& config = setup.checkpoint->config();
+    std::optional<Decoder> decoder;
+    std::optional<KvCache> cache;
+    run_together(world, "claiming memory", [&] {
+        decoder.emplace(config, setup.shard, std::move(weights), setup.limits, ops, world);
+        cache.emplace(ops.memory(), config, setup.shard, options.kv_dtype, setup.memory.pages);
+    });
+    Sampler sampler(ops, world, setup.shard, config.vocab, decoder->vocabulary_slices());
+    Engine engine(*decoder, *cache, sampler, world);
+    return run_engine(world, setup, engine, job);
+}
+
+RequestEncoder encoder_of(const Setup& setup, const JobOptions& options, int longest) {
+    return {*setup.tokenizer,
+            setup.chat,
+            {options.chat, options.system, setup.checkpoint->config().vocab, longest}};
+}
+
+Scheduler scheduler_of(const Setup& setup, const JobOptions& options) {
+    return {{options.max_batch, options.max_batch_tokens, options.prefill_chunk, options.prefix_sharing,
+             setup.checkpoint->config().masked_token},
+            setup.memory.pages};
+}
+
+}  // namespace sluice

@@ -1,0 +1,97 @@
+#include "jobs/plan_commands.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+// A word as a POSIX shell takes it back.
+std::string shell_word(std::string_view word) {
+    constexpr std::string_view kPlain =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./:=,@%+-";
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);
+    std::string text = "'";
+    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return text + "'";
+}
+
+// Names to fill in stand in capitals.
+std::string source_folder(const PlanOptions& options) {
+    return std::filesystem::is_directory(options.config) ? shell_word(options.config.string()) : "SOURCE";
+}
+
+std::string model_folder(const Plan& plan, const PlanOptions& options) {
+    return plan.slices == plan.model.slices ? shell_word(options.config.string()) : "MODEL";
+}
+
+// The cache's size is given in bytes: on the job's own memory limit, a share would come out smaller.
+std::string generate(const Plan& plan, const Mesh& mesh, const PlanOptions& options) {
+    std::string line = fmt::format(
+        "sluice-generate --model {} --prompts prompts.jsonl --output completions.jsonl "
+        "--max-batch {} --max-batch-tokens {} --kv-memory {}",
+        model_folder(plan, options), options.max_batch, options.max_batch_tokens, mesh.memory.kv);
+    if (plan.max_length < plan.model.config.max_length)
+        line += fmt::format(" --max-seq-len {}", plan.max_length);
+    if (options.kv_dtype == DType::F32) line += " --kv-dtype f32";
+    return line;
+}
+
+// sluice-shard keeps the matrices' type, or makes bfloat16 of them.
+bool cannot_be_made(const Plan& plan) {
+    return plan.model.retyped && plan.model.config.quantization.dtype != DType::BF16;
+}
+
+std::vector<std::string> notes(const Plan& plan, const PlanOptions& options) {
+    std::vector<std::string> notes;
+    if (cannot_be_made(plan)) {
+        notes.push_back(
+            fmt::format("MODEL: sluice-shard does not make {} matrices of these, so there is no "
+                        "command for it",
+                        name_of(plan.model.config.quantization.dtype)));
+    }
+    if (options.gpu())
+        notes.emplace_back("sluice-generate computes on the CPU so far: the GPUs asked for stay idle");
+    return notes;
+}
+
+std::optional<std::string> shard(const Plan& plan, const PlanOptions& options) {
+    if (plan.slices == plan.model.slices || cannot_be_made(plan)) return std::nullopt;
+    // A checkpoint of ours is cut anew from what it was made of.
+    const std::string source = plan.model.ours ? "SOURCE" : source_folder(options);
+    return fmt::format("sluice-shard --input {} --output MODEL --slices {}{}", source, plan.slices,
+                       options.dtype == "bf16" ? " --dtype bf16" : "");
+}
+
+// What a rank has at its peak, and a gibibyte for the program and its libraries.
+std::uint64_t mebibytes_a_rank(const Mesh& mesh) {
+    const MemoryPlan& memory = mesh.memory;
+    const std::uint64_t most =
+        memory.weights + std::max(memory.workspace + memory.kv, memory.staging) + (1ULL << 30);
+    return (most >> 20) + 1;
+}
+
+}  // namespace
+
+PlanCommands commands_for(const Plan& plan, const Mesh& mesh, const PlanOptions& options) {
+    PlanCommands commands;
+    commands.nodes = (mesh.ranks + options.devices_per_node - 1) / options.devices_per_node;
+    commands.ranks_per_node = (mesh.ranks + commands.nodes - 1) / commands.nodes;
+    const int per_node = commands.ranks_per_node;
+    const std::string program = generate(plan, mesh, options);
+    commands.shard = shard(plan, options);
+    commands.notes = notes(plan, options);
+    commands.mpirun =
+        fmt::format("mpirun -n {} --map-by ppr:{}:node --bind-to none {}", mesh.ranks, per_node, program);
+    commands.sbatch = fmt::format("sbatch --nodes={} --ntasks={} --ntasks-per-node={}{} --mem={}M --wrap={}",
+                                  commands.nodes, mesh.ranks, per_node,
+                                  options.gpu() ? fmt::format(" --gpus-per-node={}", per_node) : "",
+                                  mebibytes_a_rank(mesh) * static_cast<std::uint64_t>(per_node),
+                                  shell_word("srun --mpi=pmix " + program));
+    return commands;
+}
+
+}  // namespace sluice

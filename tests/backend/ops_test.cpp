@@ -1,0 +1,79 @@
+// What Ops hands to the kernels, where no decoder of the other suites would notice.
+#include "backend/ops.hpp"
+#include "core/error.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cmath>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+using kernels::Family;
+
+View matrix(std::vector<float>& values, std::int64_t rows, std::int64_t width) {
+    return dense_view(values.data(), DType::F32, {rows, width});
+}
+View row(std::vector<float>& values) {
+    return dense_view(values.data(), DType::F32, {static_cast<std::int64_t>(values.size())});
+}
+
+class OpsTest : public testing::TestWithParam<Family> {
+protected:
+    const Ops ops{GetParam(), 2};
+};
+
+TEST_P(OpsTest, EmbedScalesTheRowsItHolds) {
+    std::vector<float> table = {1, 2, 3, 4}, out(6, 9);
+    std::array<std::int32_t, 3> ids = {8, 7, 9};
+    ops.embed(dense_view(ids.data(), DType::I32, {3}), matrix(table, 2, 2), 7, 2.5F, matrix(out, 3, 2));
+    EXPECT_EQ(out, (std::vector<float>{7.5F, 10, 2.5F, 5, 0, 0}));
+}
+
+TEST_P(OpsTest, SeamNormsTheDeltaWhereItHasAGain) {
+    std::vector<float> delta = {3, 4}, post = {1, 2}, next = {1, 1}, out(2);
+    std::vector<float> x = {1, 1};
+    ops.seam(matrix(x, 1, 2), matrix(delta, 1, 2), std::nullopt, row(next), 0, matrix(out, 1, 2));
+    EXPECT_EQ(x, (std::vector<float>{4, 5}));
+    x = {1, 1};
+    ops.seam(matrix(x, 1, 2), matrix(delta, 1, 2), row(post), row(next), 0, matrix(out, 1, 2));
+    const float root = std::sqrt(12.5F);
+    EXPECT_FLOAT_EQ(x[0], 1 + 3 / root);
+    EXPECT_FLOAT_EQ(x[1], 1 + 8 / root);
+    std::vector<float> wide = {1, 2, 3};
+    EXPECT_THROW(ops.seam(matrix(x, 1, 2), matrix(delta, 1, 2), row(wide), row(next), 0, matrix(out, 1, 2)),
+                 Error);
+}
+
+TEST_P(OpsTest, AddBiasTakesColumnsOfAWiderMatrix) {
+    std::vector<float> x = {1, 2, 3, 4, 5, 6}, bias = {10, 20};
+    ops.add_bias(row(bias), matrix(x, 2, 3).columns(1, 2));
+    EXPECT_EQ(x, (std::vector<float>{1, 12, 23, 4, 15, 26}));
+    EXPECT_THROW(ops.add_bias(row(bias), matrix(x, 2, 3)), Error);
+}
+
+TEST_P(OpsTest, AttentionLeavesMaskedKeysOut) {
+    std::vector<float> pages(kernels::kPageTokens * 2), q = {1}, out(1);
+    for (std::size_t p = 0; p < 3; ++p) pages[2 * p + 1] = static_cast<float>(1 + p);  // keys 0, values 1 2 3
+    const std::int32_t page = 0;
+    const auto attend = [&](std::vector<std::int32_t> masked) {
+        const kernels::SequenceRows rows{0, 1, 3, &page, masked};
+        const PagedRows cache{dense_view(pages.data(), DType::F32, {1, kernels::kPageTokens, 2}), 1};
+        ops.attention(matrix(q, 1, 1), {&rows, 1}, cache, {1, 1, 1, 1, 1, 0}, matrix(out, 1, 1));
+        return out[0];
+    };
+    EXPECT_FLOAT_EQ(attend({}), 2);
+    EXPECT_FLOAT_EQ(attend({1}), 2);
+    EXPECT_FLOAT_EQ(attend({0, 1}), 3);
+    EXPECT_FLOAT_EQ(attend({0, 1, 2, 63}), 2);
+    EXPECT_THROW(attend({1, 0}), Error);
+    EXPECT_THROW(attend({-1}), Error);
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, OpsTest, testing::Values(Family::Reference, Family::Cpu),
+                         [](const auto& of) { return of.param == Family::Cpu ? "Cpu" : "Reference"; });
+
+}  // namespace
+}  // namespace sluice

@@ -1,0 +1,148 @@
+// Heads, tokens on pages and masks that the attention tests share.
+#pragma once
+
+#include "kernel_suite.hpp"
+
+#include <cmath>
+#include <numeric>
+
+namespace sluice::test {
+
+struct Heads {
+    std::int64_t heads = 1, kv_heads = 1, key_dim = 0, value_dim = 0;
+    bool aliased = false;  // values are the keys' first columns
+    DType dtype = DType::BF16;
+    float softcap = 0;
+};
+
+inline std::vector<Heads> all_heads() {
+    return {{4, 1, 80, 64, true},
+            {4, 1, 80, 64, true, DType::F32},
+            {7, 1, 576, 512, true},
+            {8, 2, 24, 24, false},
+            {8, 2, 24, 24, false, DType::F32, 5},
+            {8, 2, 128, 128, false, DType::BF16, 30},
+            {3, 3, 17, 9, false},
+            {3, 3, 17, 9, false, DType::F32},
+            {1, 1, 1, 1, false},
+            {6, 2, 32, 32, false},
+            {8, 1, 16, 16, false},
+            {12, 2, 64, 64, false}};
+}
+
+// Grouped queries: every head width and group size of the usual models.
+inline std::vector<Heads> grouped_heads() {
+    std::vector<Heads> all;
+    for (const std::int64_t dim : {16, 24, 32, 64, 128}) {
+        for (const std::int64_t group : {1, 3, 4, 6, 8}) {
+            const bool capped = (dim / 8 + group) % 2 == 0;
+            all.push_back(
+                {2 * group, 2, dim, dim, false, group == 4 ? DType::F32 : DType::BF16, capped ? 5.0F : 0.0F});
+        }
+    }
+    return all;
+}
+
+enum class Mask { None, First, FirstBlock, All, Some, AllButOne };
+
+// The masked ones of positions [0, tokens).
+inline std::vector<std::int32_t> positions_of(Mask mask, std::int32_t tokens) {
+    Noise noise(77);
+    std::vector<std::int32_t> masked;
+    for (std::int32_t p = 0; p < tokens; ++p) {
+        const bool random = noise() < 0;
+        if (mask == Mask::All || (mask == Mask::First && p == 0) ||
+            (mask == Mask::FirstBlock && p < kPageTokens) || (mask == Mask::Some && (p < 4 || random)) ||
+            (mask == Mask::AllButOne && p != 66)) {
+            masked.push_back(p);
+        }
+    }
+    return masked;
+}
+
+// One sequence's tokens: queries, and rows of keys then values.
+struct Tokens {
+    Tokens(const Heads& heads, std::int64_t tokens, std::uint64_t seed) : count(tokens) {
+        Noise noise(seed);
+        width = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim));
+        q = noise.vector(count * heads.heads * heads.key_dim, 2);
+        rows = noise.vector(count * width);
+    }
+    std::int64_t count, width = 0;
+    std::vector<float> q, rows;
+    std::vector<std::int32_t> masked = {};
+};
+
+// Pages, NaN wherever no token is stored. The same tokens may lie on any pages.
+class Pages {
+public:
+    Pages(const Heads& heads, std::int64_t pages, std::uint64_t order)
+        : heads_(heads), free_(static_cast<std::size_t>(pages)) {
+        stride_ = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim)) + 3;
+        const auto size = static_cast<std::size_t>(pages * kPageTokens * stride_);
+        floats_.assign(heads.dtype == DType::F32 ? size : 0, NAN);
+        halves_.assign(heads.dtype == DType::BF16 ? size : 0, to_bf16(NAN));
+        std::iota(free_.begin(), free_.end(), 0);
+        Noise noise(order);
+        for (std::size_t i = free_.size(); order != 0 && i > 1; --i) {
+            std::swap(free_[i - 1],
+                      free_[static_cast<std::size_t>(noise.below(static_cast<std::int64_t>(i)))]);
+        }
+    }
+
+    // Stores tokens [begin, end), taking pages as they are needed.
+    void store(const Tokens& tokens, std::int64_t begin, std::int64_t end, std::vector<std::int32_t>& table) {
+        for (std::int64_t p = begin; p < end; ++p) {
+            if (p % kPageTokens == 0) {
+                table.push_back(free_.back());
+                free_.pop_back();
+            }
+            const std::int64_t at = (table.back() * kPageTokens + p % kPageTokens) * stride_;
+            for (std::int64_t i = 0; i < tokens.width; ++i) {
+                const float value = tokens.rows[static_cast<std::size_t>(p * tokens.width + i)];
+                if (heads_.dtype == DType::F32)
+                    floats_[static_cast<std::size_t>(at + i)] = value;
+                else
+                    halves_[static_cast<std::size_t>(at + i)] = to_bf16(value);
+            }
+        }
+    }
+
+    AttentionArgs args() const {
+        AttentionArgs args;
+        const bool wide = heads_.dtype == DType::F32;
+        const std::int64_t values = heads_.aliased ? 0 : heads_.kv_heads * heads_.key_dim;
+        args.keys = wide ? static_cast<const void*>(floats_.data()) : halves_.data();
+        args.values = wide ? static_cast<const void*>(floats_.data() + values) : halves_.data() + values;
+        args.page_dtype = heads_.dtype;
+        args.page_stride = kPageTokens * stride_;
+        args.row_stride = stride_;
+        args.key_head_stride = heads_.key_dim;
+        args.value_head_stride = heads_.value_dim;
+        args.heads = heads_.heads;
+        args.kv_heads = heads_.kv_heads;
+        args.key_dim = heads_.key_dim;
+        args.value_dim = heads_.value_dim;
+        args.scale = 0.7F / std::sqrt(static_cast<float>(heads_.key_dim));
+        args.softcap = heads_.softcap;
+        return args;
+    }
+
+private:
+    Heads heads_;
+    std::int64_t stride_ = 0;
+    std::vector<float> floats_;
+    std::vector<bf16> halves_;
+    std::vector<std::int32_t> free_;
+};
+
+// Scores: key_dim roundings of terms at most 2 in size, and of capping; the softmax turns a score's error
+// into twice that; then the exponentials' and the sums' own, and the rescalings. All times the largest
+// value, 1.
+inline double attention_bound(const Heads& heads, std::int64_t context) {
+    const auto dim = static_cast<double>(heads.key_dim);
+    const double score = (dim + 4) * kUnit * 2 * dim * 0.7 / std::sqrt(dim) + 16 * kUnit * heads.softcap;
+    return 2 * score + (static_cast<double>(context) + 32) * kUnit;
+}
+
+}  // namespace sluice::test

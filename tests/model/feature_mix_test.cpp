@@ -1,0 +1,158 @@
+// Families that nobody published: the decoder knows features, so any mix of them must run, fast as in the
+// reference, and with the same bits on any number of ranks.
+#include "comm/communicator.hpp"
+#include "model/comparison.hpp"
+#include "model/made_up_checkpoint.hpp"
+#include "support/small_model.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+
+namespace sluice::test {
+namespace {
+
+ModelConfig plain_config() {
+    ModelConfig config;
+    config.family = "made up";
+    config.vocab = 200;
+    config.dim = 72;
+    config.max_length = 256;
+    config.rope.dim = 16;
+    config.rope.interleaved = false;
+    config.attention_scale = 0.25F;
+    return config;
+}
+
+constexpr GqaSpec kGqa{16, 8, 16, false, false};
+constexpr GqaSpec kBiased{8, 8, 16, true, true};
+constexpr MlaSpec kMla{8, 24, 32, 8, 16, 24};
+
+MoeSpec sigmoid_mixture() {
+    MoeSpec moe;
+    moe.router = {RouterSpec::Score::Sigmoid, 16, 3, 4, 2, true, 1.5F};
+    moe.router_bias = true;
+    moe.hidden = 40;
+    return moe;
+}
+
+struct Mix {
+    const char* name;
+    ModelConfig config;
+};
+
+std::vector<Mix> mixes() {
+    std::vector<Mix> all;
+    ModelConfig sandwich = plain_config();
+    sandwich.post_norms = true;
+    sandwich.layers.assign(2, {kGqa, sigmoid_mixture()});
+    all.push_back({"gqa_sigmoid_router_sandwich_norms", sandwich});
+
+    ModelConfig capped = plain_config();
+    capped.attention_softcap = 5;
+    capped.embedding_scale = 3;
+    capped.logit_scale = 0.3F;
+    capped.tied_head = true;
+    capped.post_norms = true;
+    capped.masked_token = 7;
+    capped.activation = Activation::GeluTanh;
+    capped.layers = {{kMla, DenseSpec{96}}, {kMla, sigmoid_mixture()}};
+    all.push_back({"mla_softcap_scales_tied_masked", capped});
+
+    ModelConfig mixed = plain_config();
+    MoeSpec shared = sigmoid_mixture();
+    shared.shared_hidden = 56;
+    mixed.layers = {{kBiased, DenseSpec{96}}, {kMla, shared}, {kGqa, DenseSpec{64}}};
+    all.push_back({"biases_and_both_attentions", mixed});
+
+    ModelConfig int8 = mixed;
+    int8.quantization.dtype = DType::I8;
+    int8.quantization.groups = 4;
+    all.push_back({"int8", int8});
+
+    ModelConfig fp8 = sandwich;
+    fp8.quantization = {DType::F8E4M3, 32, 32};
+    all.push_back({"fp8_in_blocks_of_32", fp8});
+    return all;
+}
+
+// Longer than a page, with the masked token inside.
+std::vector<std::int32_t> text() {
+    std::vector<std::int32_t> ids;
+    for (int i = 0; i < 90; ++i) ids.push_back(i % 11 == 4 ? 7 : (i * 37 + 5) % 200);
+    return ids;
+}
+
+constexpr int kSlices = 8;
+
+class FeatureMix : public testing::TestWithParam<Mix> {
+protected:
+    static std::vector<float> run(kernels::Family family, Communicator& ranks, int chunk = 0,
+                                  StepObserver* observer = nullptr) {
+        const bool exact = family == kernels::Family::Reference;
+        SmallModel model(made_up_checkpoint(GetParam().config, kSlices),
+                         {.family = family,
+                          .kv_dtype = exact ? DType::F32 : DType::BF16,
+                          .rows = 96,
+                          .logit_rows = 96,
+                          .positions = 128,
+                          .pages = 4},
+                         ranks);
+        return model.logits(text(), chunk, observer);
+    }
+};
+
+// The sigma of fast_backend_test.cpp. Random layers add as much to the residual stream as is there, so
+// nothing is diluted, and a gated block, quadratic in its input, doubles the input's relative error: hence 2
+// sigma, and four times that for a single logit.
+TEST_P(FeatureMix, FastAsInTheReference) {
+    const auto self = make_self();
+    const auto tokens = static_cast<std::int64_t>(text().size());
+    const std::int64_t vocab = GetParam().config.vocab;
+    Choices mine;
+    Choices true_choices;
+    const std::vector<float> fast = run(kernels::Family::Cpu, *self, 0, &mine);
+    const std::vector<float> reference = run(kernels::Family::Reference, *self, 0, &true_choices);
+    const auto same = static_cast<std::size_t>(first_flip(mine, true_choices, tokens) * vocab);
+    Difference total;
+    compare(std::span(fast).first(same), std::span(reference).first(same), total);
+    ASSERT_GE(total.values, 5 * vocab) << "too little was compared";
+    const double layers = static_cast<double>(GetParam().config.layers.size());
+    const double sigma = 0x1p-9 / std::sqrt(3.0) * std::sqrt(8 * layers + 1) *
+                         std::sqrt(total.logit_squares / static_cast<double>(total.values));
+    EXPECT_GT(total.squares, 0) << "the fast backend cannot be exact: it rounds";
+    EXPECT_LT(std::sqrt(total.squares / static_cast<double>(total.values)), 2 * sigma);
+    EXPECT_LT(total.largest, 8 * sigma);
+}
+
+TEST_P(FeatureMix, SameBitsOnAnyRanksAndInAnyChunks) {
+    const auto self = make_self();
+    const std::vector<float> expected = run(kernels::Family::Cpu, *self);
+    EXPECT_EQ(run(kernels::Family::Cpu, *self, 1), expected);
+    EXPECT_EQ(run(kernels::Family::Cpu, *self, 13), expected);
+    const std::int64_t vocab = GetParam().config.vocab;
+    for (const int count : {2, 4, 8}) {
+        SCOPED_TRACE(count);
+        std::vector<float> joined(expected.size());
+        std::mutex writing;
+        run_on_threads(count, [&](Communicator& ranks) {
+            const std::vector<float> part = run(kernels::Family::Cpu, ranks, 31);
+            const Shard shard{ranks.rank(), ranks.size(), kSlices};
+            const Range columns = shard.range(vocab);
+            const std::scoped_lock lock(writing);
+            for (std::size_t row = 0; row < joined.size() / static_cast<std::size_t>(vocab); ++row) {
+                std::copy_n(part.begin() + static_cast<std::ptrdiff_t>(row) * columns.size(), columns.size(),
+                            joined.begin() + static_cast<std::ptrdiff_t>(row) * vocab + columns.begin);
+            }
+        });
+        EXPECT_EQ(joined, expected);
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(MadeUp, FeatureMix, testing::ValuesIn(mixes()),
+                         [](const auto& param) { return std::string(param.param.name); });
+
+}  // namespace
+}  // namespace sluice::test
