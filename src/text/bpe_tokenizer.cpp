@@ -106,10 +106,11 @@ AddedTokens read_added_tokens(const Json& file, const BpeModel& model) {
     for (const auto& [spelling, id] : model.vocabulary()) names.emplace(id, spelling);
     for (const Json& entry : file.value("added_tokens", Json::array())) {
         const std::string content = entry.at("content");
-        const std::int64_t id = entry.at("id");
+        const Json& number = entry.at("id");
+        const std::int64_t id = number.is_number_integer() ? number.get<std::int64_t>() : -1;
         require(id >= 0 && id < kMaxTokens, ExitCode::Checkpoint,
-                "{}: the added token \"{}\" has the id {}; ids are 0 to {}", kFile, content, id,
-                kMaxTokens - 1);
+                "{}: the added token \"{}\" has the id {}; ids are whole numbers from 0 to {}", kFile, content,
+                number.dump(), kMaxTokens - 1);
         if (content.empty()) continue;
         const auto in_vocabulary = model.vocabulary().find(content);
         const auto [other, is_new] = names.emplace(static_cast<Token>(id), content);

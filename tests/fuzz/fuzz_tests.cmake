@@ -2,7 +2,7 @@
 # disabled.
 include(ExternalProject)
 
-set(SLUICE_FUZZ_SECONDS 60 CACHE STRING "How long each fuzzer runs as a test")
+set(SLUICE_FUZZ_SECONDS 20 CACHE STRING "How long each fuzzer runs as a test")
 find_program(SLUICE_FUZZ_COMPILER NAMES clang++ clang++-14 DOC "clang++ with libFuzzer, for the fuzzers")
 
 if(SLUICE_FUZZ_COMPILER AND NOT DEFINED SLUICE_FUZZ_COMPILER_WORKS)
