@@ -48,6 +48,7 @@ std::variant<std::unique_ptr<Scorer::Active>, RequestError> Scorer::encode(const
     }
     score.id_json = request.id_json;
     score.meta_json = request.meta_json;
+    score.ordinal = request.ordinal;
     if (request.sampling.logprobs > 0) active->top.assign(score.first, "null");
     return active;
 }

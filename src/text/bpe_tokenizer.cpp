@@ -109,8 +109,8 @@ AddedTokens read_added_tokens(const Json& file, const BpeModel& model) {
         const Json& number = entry.at("id");
         const std::int64_t id = number.is_number_integer() ? number.get<std::int64_t>() : -1;
         require(id >= 0 && id < kMaxTokens, ExitCode::Checkpoint,
-                "{}: the added token \"{}\" has the id {}; ids are whole numbers from 0 to {}", kFile, content,
-                number.dump(), kMaxTokens - 1);
+                "{}: the added token \"{}\" has the id {}; ids are whole numbers from 0 to {}", kFile,
+                content, number.dump(), kMaxTokens - 1);
         if (content.empty()) continue;
         const auto in_vocabulary = model.vocabulary().find(content);
         const auto [other, is_new] = names.emplace(static_cast<Token>(id), content);

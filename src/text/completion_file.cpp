@@ -41,12 +41,17 @@ Completion error_record(const FailedRequest& failed) {
     completion.finish_reason = FinishReason::Error;
     completion.error = failed.error;
     completion.meta_json = failed.meta_json;
+    completion.ordinal = failed.ordinal;
+    completion.api = failed.api;
+    completion.api_model = failed.api_model;
     return completion;
 }
 
 Completion error_record(const Request& request, RequestError error) {
-    return error_record(
-        FailedRequest{request.id, request.id_json, request.where, std::move(error), request.meta_json});
+    Completion completion = error_record(failed_request(request, std::move(error)));
+    completion.index = request.index;
+    completion.n = request.sampling.n;
+    return completion;
 }
 
 std::string to_json_line(const Completion& completion) {

@@ -28,7 +28,11 @@ struct Completion {
     std::string
         logprobs_json;  // a list with an object for each token (to_json in token_logprobs.hpp); empty: none
     std::optional<RequestError> error;
-    std::string meta_json;  // empty: none
+    std::string meta_json;     // empty: none
+    int index = 0, n = 1;      // number `index` of its request's n
+    std::int64_t ordinal = 0;  // its request's
+    Api api = Api::None;       // its request's
+    std::string api_model = {};
 };
 
 // The record that answers a request that cannot be served.

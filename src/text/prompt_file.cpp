@@ -133,9 +133,11 @@ private:
     void check_id(Item& item, ParsedLine& line) {
         if (seen_.insert(item.id_json)) return;
         const std::string what = fmt::format("an earlier line has the id {}", clip_utf8(item.id_json, 80));
-        FailedRequest repeat{item.id, item.id_json, item.where, error_at(item.where, "duplicate_id", what),
-                             item.meta_json};
-        line = std::move(repeat);
+        RequestError error = error_at(item.where, "duplicate_id", what);
+        if (const auto* request = std::get_if<Request>(&line))
+            line = failed_request(*request, std::move(error));
+        else
+            std::get<FailedRequest>(line).error = std::move(error);
     }
 
     std::unique_ptr<PromptSource> lines_;

@@ -281,8 +281,13 @@ RequestError error_at(const std::string& where, std::string code, std::string_vi
     return {std::move(code), fmt::format("{}: {}", where, what)};
 }
 
+FailedRequest failed_request(const Request& request, RequestError error) {
+    return {request.id,        request.id_json, request.where, std::move(error),
+            request.meta_json, request.ordinal, request.api,   request.api_model};
+}
+
 FailedRequest failed_line(const std::string& where, std::string code, std::string_view what) {
-    return {where, to_json_string(where), where, error_at(where, std::move(code), what), {}};
+    return {where, to_json_string(where), where, error_at(where, std::move(code), what)};
 }
 
 ParsedLine parse_txt_line(std::string_view line, const std::string& where, const Sampling& defaults) {
@@ -299,7 +304,7 @@ ParsedLine parse_jsonl_line(std::string_view line, const std::string& where, con
         read_line(line, request, purpose);
     } catch (Refusal& refusal) {
         RequestError error = error_at(where, std::move(refusal.code), refusal.what);
-        return FailedRequest{request.id, request.id_json, where, std::move(error), request.meta_json};
+        return failed_request(request, std::move(error));
     }
     return request;
 }

@@ -28,6 +28,9 @@ ParsedLine parse_jsonl_line(std::string_view line, const std::string& where, con
 // The failure of the line at `where`, of which nothing is known but its place.
 FailedRequest failed_line(const std::string& where, std::string code, std::string_view what);
 
+// The failure of a line that could be read.
+FailedRequest failed_request(const Request& request, RequestError error);
+
 // The FILE:LINE of error messages comes first.
 RequestError error_at(const std::string& where, std::string code, std::string_view what);
 

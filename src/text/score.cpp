@@ -21,12 +21,12 @@ Score score_error(const FailedRequest& failed) {
     score.id_json = failed.id_json;
     score.error = failed.error;
     score.meta_json = failed.meta_json;
+    score.ordinal = failed.ordinal;
     return score;
 }
 
 Score score_error(const Request& request, RequestError error) {
-    return score_error(
-        FailedRequest{request.id, request.id_json, request.where, std::move(error), request.meta_json});
+    return score_error(failed_request(request, std::move(error)));
 }
 
 std::string to_json_line(const Score& score) {

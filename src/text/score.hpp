@@ -38,7 +38,8 @@ struct Score {
     // none.
     std::string top_logprobs_json;
     std::optional<RequestError> error;
-    std::string meta_json;  // empty: none
+    std::string meta_json;     // empty: none
+    std::int64_t ordinal = 0;  // its request's
 
     ScoreTotals totals() const;
 };
