@@ -1,5 +1,6 @@
 #include "jobs/chat.hpp"
 
+#include "comm/rank_state.hpp"
 #include "core/error.hpp"
 #include "jobs/signals.hpp"
 #include "text/posix_file.hpp"
@@ -29,9 +30,18 @@ To send a line that begins with /, put a blank before it.)";
 
 constexpr const char* kClearHint = "/clear forgets the conversation";
 
-void say(std::string_view text) { fmt::print(stderr, "{}\n", text); }
+// Waiting for a person, and for a terminal that shows nothing for a while (Ctrl-S), is no hang.
+constexpr auto kOpenEnded = Activity::Kind::OpenEnded;
+
+void write_err(std::string_view text) {
+    const Activity activity("writing to the terminal", kOpenEnded);
+    fmt::print(stderr, "{}", text);
+}
+
+void say(std::string_view text) { write_err(fmt::format("{}\n", text)); }
 
 void write_out(std::string_view text) {
+    const Activity activity("writing the answer", kOpenEnded);
     const int problem = write_all(STDOUT_FILENO, text);
     require(problem == 0, ExitCode::File, "cannot write to standard output: {}", std::strerror(problem));
 }
@@ -53,6 +63,7 @@ Chat::Chat(const Sampling& sampling, bool raw)
       reader_(STDIN_FILENO, "standard input", kMaxMessageBytes) {}
 
 std::optional<ParsedLine> Chat::next() {
+    const Activity activity("reading a message", kOpenEnded);
     while (!request_ && !ended_) {
         prompt();
         read_line();
@@ -64,6 +75,7 @@ std::optional<ParsedLine> Chat::next() {
 }
 
 bool Chat::ready(int milliseconds) {
+    const Activity activity("waiting for a message", kOpenEnded);
     if (answering_) {
         watch_for_stop();
         return false;
@@ -83,7 +95,7 @@ bool Chat::ready(int milliseconds) {
 
 void Chat::prompt() {
     if (!marks_ || prompted_) return;
-    fmt::print(stderr, "{}", draft_.empty() ? "> " : "... ");
+    write_err(draft_.empty() ? "> " : "... ");
     prompted_ = true;
 }
 

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <optional>
 #include <utility>
 
@@ -33,14 +34,20 @@ void log_cost(const Completion& answer, Clock::time_point asked, std::int64_t kn
               static_cast<double>(answer.completion_tokens) / std::max(seconds, 1e-9));
 }
 
-ExitCode stopped() {
-    log_info("stopped by signal {}", stop_signal());
+// That asked some rank to stop; 0: none. SIGINT is the conversation's, though other ranks may get it as well.
+int stop_signal_of(const Engine& engine) {
+    if (stop_signal() != 0) return stop_signal();
+    return engine.stop_signal() == SIGINT ? 0 : engine.stop_signal();
+}
+
+ExitCode stopped_by(int signal) {
+    log_info("stopped by signal {}", signal);
     return ExitCode::Stopped;
 }
 
 ExitCode lead(const Setup& setup, Engine& engine, const GenerateOptions& options) {
     keep_interrupts();
-    if (stop_signal() != 0) return stopped();
+    if (stop_signal() != 0) return stopped_by(stop_signal());
     Chat chat(options.sampling, options.raw);
     const RequestEncoder encoder = encoder_of(setup, options, setup.limits.positions);
     Scheduler scheduler = scheduler_of(setup, options);
@@ -52,12 +59,17 @@ ExitCode lead(const Setup& setup, Engine& engine, const GenerateOptions& options
         log_cost(answer.completion, chat.asked(), scheduler.shared_tokens() - shared);
         shared = scheduler.shared_tokens();
     };
-    Generator generator({chat, encoder, *setup.tokenizer, scheduler, engine}, std::move(choices), answered);
-    Progress progress(Progress::Mode::Off, Purpose::Generate, std::nullopt, {});
+    const LoopParts parts{.source = chat,
+                          .encoder = encoder,
+                          .tokenizer = *setup.tokenizer,
+                          .scheduler = scheduler,
+                          .engine = engine,
+                          .idle = [&] { engine.idle(); }};
+    Generator generator(parts, std::move(choices), answered);
     log_info("ready: a line is a message, /help lists the commands");
-    while (!generator.run([&] { return stop_signal() != 0 || chat.wants_stop(); }, progress)) {
+    while (!generator.run([&] { return stop_signal_of(engine) != 0 || chat.wants_stop(); })) {
         generator.finish_early();
-        if (stop_signal() != 0) return stopped();
+        if (const int signal = stop_signal_of(engine)) return stopped_by(signal);
     }
     return ExitCode::Complete;
 }

@@ -12,8 +12,8 @@ class App;
 
 namespace sluice {
 
-// Adds --comm and the common options, parses, joins the ranks and runs `job`. Help and usage
-// errors are printed once, by rank 0. Returns the exit code for main().
+// Adds --comm, --heartbeat-limit and the common options, parses, joins the ranks and runs `job` under a
+// heartbeat. Help and usage errors are printed once, by rank 0. Returns the exit code for main().
 int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode(Communicator&)>& job);
 
 }  // namespace sluice

@@ -4,6 +4,7 @@
 #include "jobs/command_line.hpp"
 #include "jobs/generate_job.hpp"
 #include "jobs/generate_options.hpp"
+#include "jobs/selftest.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -16,6 +17,7 @@ int main(int argc, char** argv) {
     GenerateOptions options;
     add_generate_options(app, options);
     return run_ranks(argc, argv, app, [&](Communicator& world) {
+        if (options.selftest) return selftest(world, options);
         return options.interactive ? chat(world, options) : generate(world, options);
     });
 }

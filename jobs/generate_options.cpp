@@ -2,7 +2,8 @@
 
 #include "core/error.hpp"
 #include "core/program.hpp"
-#include "text/request_json.hpp"
+#include "jobs/option_choice.hpp"
+#include "text/sampling_json.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -31,11 +32,20 @@ void add_sampling(CLI::App& app, GenerateOptions& o) {
         ->check(seed_problem)
         ->capture_default_str()
         ->group(group);
+    app.add_option("--n", s.n, "Completions of each request; number k, from 0, has the seed SEED + k")
+        ->capture_default_str()
+        ->group(group);
     app.add_option("--stop", s.stop, "Text at which a completion ends; repeatable")
         ->take_all()
         ->allow_extra_args(false)
         ->group(group);
     app.add_flag("--ignore-eos", s.ignore_eos, "Generate past the end-of-sequence token")->group(group);
+    choice(
+        app, "--output-format", o.output_format,
+        {{"jsonl", OutputFormat::Jsonl}, {"openai", OutputFormat::OpenAi}, {"txt", OutputFormat::Txt}},
+        "jsonl, openai (a response of its Batch API a line) or txt (a completion a line, in the order of the "
+        "input) [openai for openai's lines, jsonl for others]")
+        ->group(group);
     app.add_flag("--return-tokens", o.return_tokens, "Add the completion's token ids to each line")
         ->group(group);
     app.add_option(
@@ -54,24 +64,43 @@ void add_interactive(CLI::App& app, GenerateOptions& o) {
         "--raw every line is continued as plain text. Ctrl-C stops an answer, but under mpirun ends the job: "
         "there /stop stops an answer");
     interactive->group("Chat");
-    for (const char* name : {"--prompts", "--output", "--prompt-format", "--resume", "--overwrite",
-                             "--return-tokens", "--logprobs"})
+    for (const char* name :
+         {"--prompts", "--output", "--prompt-format", "--field", "--partition", "--output-format",
+          "--ordered", "--sync-every", "--resume", "--overwrite", "--n", "--return-tokens", "--logprobs",
+          "--time-limit", "--stop-margin", "--stop-file", "--max-errors", "--metrics"})
         interactive->excludes(app.get_option(name));
+}
+
+void add_selftest(CLI::App& app, GenerateOptions& o) {
+    app.add_flag("--selftest", o.selftest,
+                 "Generate nothing: check ranks, memory, files and the sums between ranks, and measure them. "
+                 "--prompts and --output may be left out")
+        ->group("Program")
+        ->excludes(app.get_option("--interactive"));
+}
+
+void require_files_for_generating(CLI::App& app, const GenerateOptions& o) {
     for (const char* name : {"--prompts", "--output"}) app.get_option(name)->required(false);
     app.parse_complete_callback([&app, &o] {
         for (const char* name : {"--prompts", "--output"})
-            if (!o.interactive && app.count(name) == 0) throw CLI::RequiredError(name);
+            if (!o.interactive && !o.selftest && app.count(name) == 0) throw CLI::RequiredError(name);
     });
 }
 
 }  // namespace
 
 void add_generate_options(CLI::App& app, GenerateOptions& options) {
-    add_files(app, options,
-              {"--prompts", "Prompt files, txt or jsonl; '-' is standard input",
-               "Completion file (jsonl), written as requests finish"});
+    add_files(
+        app, options,
+        {"--prompts",
+         "Prompt files, folders of them or patterns, also packed with gzip or zstd; '-' is standard input",
+         "Completion file, a line as each request finishes; '-' is standard output"});
     add_sampling(app, options);
+    add_stopping(app, options);
+    add_metrics(app, options);
     add_interactive(app, options);
+    add_selftest(app, options);
+    require_files_for_generating(app, options);
     add_machine(app, options);
     add_batching(app, options);
     add_reports(app, options);

@@ -8,8 +8,10 @@ namespace sluice {
 
 struct GenerateOptions : JobOptions {
     Sampling sampling;
+    OutputFormat output_format = OutputFormat::AsAsked;
     bool return_tokens = false;
     bool interactive = false;
+    bool selftest = false;
 };
 
 // Declares the options on `app`; parsing then fills `options`, which must outlive `app`.

@@ -1,6 +1,8 @@
 #include "jobs/job_options.hpp"
 
 #include "core/error.hpp"
+#include "core/units.hpp"
+#include "jobs/option_choice.hpp"
 #include "text/chat_formats.hpp"
 
 #include <CLI/CLI.hpp>
@@ -11,13 +13,17 @@
 namespace sluice {
 namespace {
 
-template <class T>
-CLI::Option* choice(CLI::App& app, const std::string& name, T& value, const std::map<std::string, T>& names,
-                    const std::string& help) {
-    return app
-        .add_option_function<std::string>(
-            name, [&value, names](const std::string& word) { value = names.at(word); }, help)
-        ->check(CLI::IsMember(names).description(""));
+// An option that `parse` reads, whose errors are the command line's.
+template <class Parse>
+CLI::Option* parsed(CLI::App& app, const std::string& name, Parse parse, const std::string& help) {
+    const auto read = [name, parse](const std::string& text) {
+        try {
+            parse(text);
+        } catch (const Error& problem) {
+            throw CLI::ValidationError(problem.what());
+        }
+    };
+    return app.add_option_function<std::string>(name, read, help);
 }
 
 std::string descriptions_of(std::span<const ChatFormat> formats) {
@@ -42,15 +48,58 @@ void add_files(CLI::App& app, JobOptions& o, const FileWords& words) {
     app.add_option(words.input, o.prompts, words.input_help)->required()->group(group);
     app.add_option("--output", o.output, words.output_help)->required()->group(group);
     choice(app, "--prompt-format", o.prompt_format,
-           {{"auto", PromptFormat::Auto}, {"txt", PromptFormat::Txt}, {"jsonl", PromptFormat::Jsonl}},
-           "auto (by file name, then by content), txt (a prompt a line) or jsonl (an object a line) [auto]")
+           {{"auto", PromptFormat::Auto},
+            {"txt", PromptFormat::Txt},
+            {"jsonl", PromptFormat::Jsonl},
+            {"openai", PromptFormat::OpenAi}},
+           "auto (by file name, then by content), txt (a prompt a line), jsonl (an object a line) or openai "
+           "(a request of its Batch API a line) [auto]")
+        ->group(group);
+    app.add_option("--field", o.field,
+                   "Member of a jsonl line that holds its prompt; all others but id and meta are passed over")
+        ->group(group);
+    parsed(
+        app, "--partition",
+        [&o](const std::string& text) {
+            const auto partition = parse_partition(text);
+            require(partition.has_value(), ExitCode::Usage, "--partition: '{}' is not I/N with I from 1 to N",
+                    text);
+            o.partition = *partition;
+        },
+        "I/N: part I, from 1, of N parts, of which each line of the input belongs to one")
+        ->group(group);
+    app.add_flag("--ordered", o.ordered, "Answers in the order of the input, instead of as they finish")
         ->group(group);
     auto* resume =
         app.add_flag("--resume", o.resume, "Complete an existing output: finished requests are kept");
     auto* overwrite = app.add_flag("--overwrite", o.overwrite, "Replace an existing output");
     resume->group(group)->excludes(overwrite);
     overwrite->group(group);
+    parsed(
+        app, "--sync-every",
+        [&o](const std::string& text) { o.sync_seconds = parse_duration(text, "--sync-every"); },
+        "How much work the loss of power may cost at most; 0: every line is on the disk before the next is "
+        "written [30s]")
+        ->group(group);
     app.add_flag("--dry-run", o.dry_run, "Check everything, print the plan, write nothing")->group(group);
+}
+
+void add_stopping(CLI::App& app, JobOptions& o) {
+    const std::string group = "Stopping early (exit code 75, but for --max-errors: run again with --resume)";
+    const auto duration = [&](const std::string& name, double& seconds, const std::string& help) {
+        parsed(
+            app, name, [&seconds, name](const std::string& text) { seconds = parse_duration(text, name); },
+            help)
+            ->group(group);
+    };
+    duration("--time-limit", o.stop.time_limit, "Stop after this time, e.g. 30m or 3:59:00 [none]");
+    duration("--stop-margin", o.stop.margin,
+             "Stop this long before the Slurm job ends, which SLURM_JOB_END_TIME tells [60s]");
+    app.add_option("--stop-file", o.stop.file, "Stop when this file is there")->group(group);
+    app.add_option("--max-errors", o.stop.max_errors,
+                   "Stop with exit code 4 when the output holds N error records; 0: never")
+        ->capture_default_str()
+        ->group(group);
 }
 
 void add_chat(CLI::App& app, JobOptions& o, const std::string& group) {
@@ -123,6 +172,14 @@ void add_reports(CLI::App& app, JobOptions& o) {
         ->group("Reports");
 }
 
+void add_metrics(CLI::App& app, JobOptions& o) {
+    app.add_option(
+           "--metrics", o.metrics,
+           "File that says every five seconds how the run is going: JSON, or for Prometheus' text-file "
+           "collector where it is called .prom")
+        ->group("Reports");
+}
+
 void check_job_options(const JobOptions& o) {
     const std::pair<const char*, int> counts[] = {{"--max-batch", o.max_batch},
                                                   {"--max-batch-tokens", o.max_batch_tokens},
@@ -133,6 +190,8 @@ void check_job_options(const JobOptions& o) {
         {"--tp", o.tp}, {"--threads", o.threads}, {"--max-seq-len", o.max_seq_len}};
     for (const auto& [name, value] : amounts)
         require(value >= 0, ExitCode::Usage, "{} is {}; it cannot be negative", name, value);
+    require(o.stop.max_errors >= 0, ExitCode::Usage, "--max-errors is {}; it cannot be negative",
+            o.stop.max_errors);
     require(o.threads <= 1024, ExitCode::Usage, "--threads is {}; it can be at most 1024", o.threads);
     require(o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
             "--max-batch-tokens {} is less than --max-batch {}: every running sequence needs a token of each "

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/progress.hpp"
+#include "jobs/stop_conditions.hpp"
 #include "kernels/weight.hpp"
 #include "text/completion_file.hpp"
 #include "text/prompt_file.hpp"
@@ -24,7 +25,13 @@ struct JobOptions {
     std::vector<std::filesystem::path> prompts;
     std::filesystem::path output;
     PromptFormat prompt_format = PromptFormat::Auto;
+    std::string field;  // of a jsonl line, that holds the prompt; empty: as the line says
+    Partition partition;
+    bool ordered = false;
+    double sync_seconds = 30;  // most work that a power loss costs
     bool resume = false, overwrite = false, dry_run = false;
+
+    StopOptions stop;
 
     bool chat = false, raw = false;
     std::string chat_format = kOwnTemplate;
@@ -41,6 +48,7 @@ struct JobOptions {
     bool prefix_sharing = true;
 
     Progress::Mode progress = Progress::Mode::Auto;
+    std::filesystem::path metrics;
 
     OutputMode output_mode() const;
 };
@@ -56,9 +64,12 @@ void add_files(CLI::App& app, JobOptions& options, const FileWords& words);
 // --chat-format, by its name in `format`.
 void add_chat_format(CLI::App& app, std::string& format, const std::string& group);
 void add_chat(CLI::App& app, JobOptions& options, const std::string& group);
+void add_stopping(CLI::App& app, JobOptions& options);
 void add_machine(CLI::App& app, JobOptions& options);
 void add_batching(CLI::App& app, JobOptions& options);
 void add_reports(CLI::App& app, JobOptions& options);
+// --metrics, of jobs on files.
+void add_metrics(CLI::App& app, JobOptions& options);
 
 // What no single option can tell: ExitCode::Usage.
 void check_job_options(const JobOptions& options);

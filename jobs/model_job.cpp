@@ -3,6 +3,7 @@
 #include "backend/devices.hpp"
 #include "checkpoint/hf_files.hpp"
 #include "comm/collectives.hpp"
+#include "comm/rank_state.hpp"
 #include "core/log.hpp"
 #include "core/units.hpp"
 #include "jobs/signals.hpp"
@@ -72,11 +73,7 @@ void plan(Setup& setup, const JobOptions& options, const ModelJob& job) {
 }
 
 // Every rank's cache has the same pages: as many as the rank with the least room.
-int least(Communicator& world, int mine) {
-    std::vector<int> all(static_cast<std::size_t>(world.size()));
-    world.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-    return *std::ranges::min_element(all);
-}
+int least(Communicator& world, int mine) { return std::ranges::min(gather_values(world, mine)); }
 
 // Levels round differently: mixed, the ranks' count and place would show in the results.
 void require_one_level(Communicator& world) {
@@ -90,6 +87,8 @@ void require_one_level(Communicator& world) {
                         levels[0], rank, levels[rank]));
     }
 }
+
+}  // namespace
 
 Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& job) {
     Setup setup;
@@ -106,6 +105,8 @@ Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& jo
                       kv_page_bytes(setup.checkpoint->config(), setup.shard, options.kv_dtype);
     return setup;
 }
+
+namespace {
 
 std::string counted(int count, std::string_view what) {
     return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
@@ -147,13 +148,15 @@ void log_plan(const Setup& setup, const JobOptions& options) {
              static_cast<std::int64_t>(setup.memory.pages) * kernels::kPageTokens);
 }
 
-Weights load(Communicator& world, const Setup& setup, const Ops& ops, const JobOptions& options) {
+Weights load(Communicator& world, Setup& setup, const Ops& ops, const JobOptions& options) {
     using Clock = std::chrono::steady_clock;
     const Clock::time_point start = Clock::now();
     Clock::time_point shown = start;
     Weights weights;
     run_together(world, "loading weights", [&] {
+        const Activity activity("loading weights");
         weights = load_weights(*setup.checkpoint, setup.shard, ops, options.gemm, [&](std::uint64_t bytes) {
+            note_progress();
             if (world.rank() != 0 || Clock::now() - shown < std::chrono::seconds(5)) return;
             shown = Clock::now();
             log_info("loading: {} read", bytes_text(bytes));
@@ -161,6 +164,7 @@ Weights load(Communicator& world, const Setup& setup, const Ops& ops, const JobO
     });
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     const std::uint64_t bytes = setup.checkpoint->bytes_read();
+    setup.loads = gather_values(world, RankLoad{seconds, bytes});
     if (world.rank() == 0) {
         log_info("loaded {} in {} ({:.2f} GB/s a rank)", bytes_text(bytes), duration_text(seconds),
                  static_cast<double>(bytes) / 1e9 / std::max(seconds, 1e-9));
@@ -173,6 +177,7 @@ Weights load(Communicator& world, const Setup& setup, const Ops& ops, const JobO
 ExitCode run_engine(Communicator& world, const Setup& setup, Engine& engine, const ModelJob& job) {
     std::array<int, 1> end{};
     std::optional<Error> trouble;
+    const Activity activity(job.name);
     if (world.rank() == 0) {
         try {
             end[0] = static_cast<int>(job.lead(setup, engine));
@@ -205,11 +210,12 @@ ExitCode run_model_job(Communicator& world, const JobOptions& options, const Mod
     std::optional<Decoder> decoder;
     std::optional<KvCache> cache;
     run_together(world, "claiming memory", [&] {
+        const Activity activity("claiming memory");
         decoder.emplace(config, setup.shard, std::move(weights), setup.limits, ops, world);
         cache.emplace(ops.memory(), config, setup.shard, options.kv_dtype, setup.memory.pages);
     });
     Sampler sampler(ops, world, setup.shard, config.vocab, decoder->vocabulary_slices());
-    Engine engine(*decoder, *cache, sampler, world);
+    Engine engine(*decoder, *cache, sampler, world, stop_signal);
     return run_engine(world, setup, engine, job);
 }
 
@@ -219,10 +225,15 @@ RequestEncoder encoder_of(const Setup& setup, const JobOptions& options, int lon
             {options.chat, options.system, setup.checkpoint->config().vocab, longest}};
 }
 
-Scheduler scheduler_of(const Setup& setup, const JobOptions& options) {
-    return {{options.max_batch, options.max_batch_tokens, options.prefill_chunk, options.prefix_sharing,
-             setup.checkpoint->config().masked_token},
-            setup.memory.pages};
+Scheduler scheduler_of(const Setup& setup, const JobOptions& options, bool arrival_order) {
+    BatchPolicy policy;
+    policy.max_sequences = options.max_batch;
+    policy.max_rows = options.max_batch_tokens;
+    policy.prefill_chunk = options.prefill_chunk;
+    policy.share_prefixes = options.prefix_sharing;
+    policy.masked = setup.checkpoint->config().masked_token;
+    policy.arrival_order = arrival_order;
+    return {policy, setup.memory.pages};
 }
 
 }  // namespace sluice

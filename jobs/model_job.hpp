@@ -12,6 +12,7 @@
 #include "engine/request_encoder.hpp"
 #include "engine/scheduler.hpp"
 #include "jobs/job_options.hpp"
+#include "jobs/metrics.hpp"
 #include "model/shard.hpp"
 #include "text/chat_formats.hpp"
 #include "text/chat_template.hpp"
@@ -21,6 +22,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sluice {
 
@@ -35,11 +37,12 @@ struct Setup {
     int threads = 1;
     DecoderLimits limits;
     MemoryPlan memory;
+    std::vector<RankLoad> loads;  // of every rank, once the weights are there
 };
 
 // What is a job's own.
 struct ModelJob {
-    std::string name;             // "generating"
+    const char* name = "";        // "generating"
     int logit_rows = 0;           // most rows of a step whose logits are wanted
     std::function<void()> check;  // refuses options
     // Rank 0's part. Opens its files, and refuses what can be refused before the weights are read.
@@ -48,11 +51,15 @@ struct ModelJob {
     std::function<ExitCode(const Setup&, Engine&)> lead;
 };
 
+// All that comes before loading, on every rank: opens and plans. A refusal is agreed upon by all ranks.
+Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& job);
+
 // Runs on every rank of `world`. Errors that a user can act on are agreed upon by all ranks (AgreedError).
 ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job);
 
 // What lead() needs besides. `longest`: most tokens of a prompt and its completion.
 RequestEncoder encoder_of(const Setup& setup, const JobOptions& options, int longest);
-Scheduler scheduler_of(const Setup& setup, const JobOptions& options);
+// Requests start in the order of their arrival, or in the one that is done soonest.
+Scheduler scheduler_of(const Setup& setup, const JobOptions& options, bool arrival_order = true);
 
 }  // namespace sluice

@@ -28,12 +28,11 @@ std::string model_folder(const Plan& plan, const PlanOptions& options) {
     return plan.slices == plan.model.slices ? shell_word(options.config.string()) : "MODEL";
 }
 
-// The cache's size is given in bytes: on the job's own memory limit, a share would come out smaller.
-std::string generate(const Plan& plan, const Mesh& mesh, const PlanOptions& options) {
-    std::string line = fmt::format(
-        "sluice-generate --model {} --prompts prompts.jsonl --output completions.jsonl "
-        "--max-batch {} --max-batch-tokens {} --kv-memory {}",
-        model_folder(plan, options), options.max_batch, options.max_batch_tokens, mesh.memory.kv);
+// What was planned with, besides the files. The cache's size is given in bytes: on the job's own memory
+// limit, a share would come out smaller.
+std::string limits(const Plan& plan, const Mesh& mesh, const PlanOptions& options) {
+    std::string line = fmt::format("--max-batch {} --max-batch-tokens {} --kv-memory {}", options.max_batch,
+                                   options.max_batch_tokens, mesh.memory.kv);
     if (plan.max_length < plan.model.config.max_length)
         line += fmt::format(" --max-seq-len {}", plan.max_length);
     if (options.kv_dtype == DType::F32) line += " --kv-dtype f32";
@@ -81,16 +80,20 @@ PlanCommands commands_for(const Plan& plan, const Mesh& mesh, const PlanOptions&
     commands.nodes = (mesh.ranks + options.devices_per_node - 1) / options.devices_per_node;
     commands.ranks_per_node = (mesh.ranks + commands.nodes - 1) / commands.nodes;
     const int per_node = commands.ranks_per_node;
-    const std::string program = generate(plan, mesh, options);
+    const std::string model = model_folder(plan, options);
+    const std::string rest = limits(plan, mesh, options);
     commands.shard = shard(plan, options);
     commands.notes = notes(plan, options);
-    commands.mpirun =
-        fmt::format("mpirun -n {} --map-by ppr:{}:node --bind-to none {}", mesh.ranks, per_node, program);
-    commands.sbatch = fmt::format("sbatch --nodes={} --ntasks={} --ntasks-per-node={}{} --mem={}M --wrap={}",
-                                  commands.nodes, mesh.ranks, per_node,
-                                  options.gpu() ? fmt::format(" --gpus-per-node={}", per_node) : "",
-                                  mebibytes_a_rank(mesh) * static_cast<std::uint64_t>(per_node),
-                                  shell_word("srun --mpi=pmix " + program));
+    commands.mpirun = fmt::format(
+        "mpirun -n {} --map-by ppr:{}:node --bind-to none sluice-generate --model {} --prompts prompts.jsonl "
+        "--output completions.jsonl {}",
+        mesh.ranks, per_node, model, rest);
+    commands.sbatch = fmt::format(
+        "MODEL={} PROMPTS=prompts.jsonl OUTPUT=completions.jsonl sbatch --nodes={} --ntasks={} "
+        "--ntasks-per-node={}{} --mem={}M slurm/generate.sbatch {}",
+        model, commands.nodes, mesh.ranks, per_node,
+        options.gpu() ? fmt::format(" --gpus-per-node={}", per_node) : "",
+        mebibytes_a_rank(mesh) * static_cast<std::uint64_t>(per_node), rest);
     return commands;
 }
 

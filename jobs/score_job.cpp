@@ -16,9 +16,8 @@ ExitCode score(Communicator& world, const ScoreOptions& options) {
         record.add_text("job", "score");
         record.add_json("logprobs", std::to_string(options.sampling.logprobs));
     };
-    job.make_loop = [](const LoopParts& parts, int longest, CompletionFile& output) {
-        return std::make_unique<Scorer>(parts, longest,
-                                        [&output](const Score& score) { output.write(score); });
+    job.make_loop = [](const FileLoop& loop) {
+        return std::make_unique<Scorer>(loop.parts, loop.longest, loop.put_score);
     };
     return run_file_job(world, options, job);
 }

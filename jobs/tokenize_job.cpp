@@ -101,8 +101,9 @@ Request request_of(std::size_t number) {
 
 std::unique_ptr<PromptSource> open_source(const TokenizeOptions& options) {
     if (options.arguments.empty()) {
-        const PromptFormat format = options.decode ? PromptFormat::Jsonl : options.prompt_format;
-        return open_prompts({options.input}, format, {});
+        PromptOptions prompts;
+        prompts.format = options.decode ? PromptFormat::Jsonl : options.prompt_format;
+        return open_prompts(expand_prompt_paths({options.input}), prompts);
     }
     std::vector<Request> requests;
     if (options.decode) {

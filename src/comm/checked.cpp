@@ -1,4 +1,4 @@
-#include "comm/communicator.hpp"
+#include "comm/collectives.hpp"
 
 #include <array>
 #include <cstdint>
@@ -59,8 +59,7 @@ private:
     void end_job(int code) override { inner_.abort(code); }
 
     void agree(const Record& mine) {
-        std::vector<Record> all(static_cast<std::size_t>(size()));
-        inner_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+        const auto all = gather_values(inner_, mine);
         for (std::size_t other = 1; other < all.size(); ++other)
             expect(all[other] == all[0], "the ranks disagree: rank 0 calls {}, rank {} calls {}",
                    text_of(all[0]), other, text_of(all[other]));

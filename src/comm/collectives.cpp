@@ -10,13 +10,6 @@
 namespace sluice {
 namespace {
 
-template <class T>
-std::vector<T> gather_values(Communicator& comm, T mine) {
-    std::vector<T> all(static_cast<std::size_t>(comm.size()));
-    comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-    return all;
-}
-
 struct Failure {
     ExitCode code;
     std::string message;

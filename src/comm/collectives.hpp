@@ -5,14 +5,25 @@
 
 #include <cstddef>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace sluice {
 
 // The root's bytes, whatever their number, to every rank.
 void broadcast_bytes(Communicator& comm, std::vector<std::byte>& bytes, int root);
+
+// Every rank's value, in rank order, on every rank.
+template <class T>
+std::vector<T> gather_values(Communicator& comm, const T& mine) {
+    static_assert(std::is_trivially_copyable_v<T>);
+    std::vector<T> all(static_cast<std::size_t>(comm.size()));
+    comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
+    return all;
+}
 
 // Every rank's string, in rank order, on every rank.
 std::vector<std::string> gather_strings(Communicator& comm, std::string_view mine);

@@ -85,4 +85,8 @@ std::unique_ptr<Communicator> make_world(WorldKind kind, int* argc, char*** argv
 std::unique_ptr<Communicator> make_checked(Communicator& inner);
 std::unique_ptr<Communicator> make_checked(std::unique_ptr<Communicator> inner);
 
+// Notes each call's beginning and end in the state of this process (comm/rank_state.hpp), groups' calls too.
+// One a process: ranks that are threads would share the notes.
+std::unique_ptr<Communicator> make_watched(std::unique_ptr<Communicator> inner);
+
 }  // namespace sluice

@@ -1,4 +1,5 @@
 #include "comm/communicator.hpp"
+#include "comm/placement.hpp"
 #include "comm/tree_sum.hpp"
 
 // The C interface only: the C++ one is gone since MPI 3 and would need its own library.
@@ -36,8 +37,8 @@ void check(int result, const char* what, std::string_view file = __builtin_FILE(
     text.resize(static_cast<std::size_t>(length));
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     MPI_Comm_size(MPI_COMM_WORLD, &size);
-    fail(ExitCode::Internal, "{} failed on rank {} of {}: {} ({}:{})", what, rank, size, text,
-         file.substr(file.rfind('/') + 1), line);
+    fail(ExitCode::Internal, "{} failed on rank {} of {} (host {}): {} ({}:{})", what, rank, size,
+         host_name(), text, file.substr(file.rfind('/') + 1), line);
 }
 
 // MPI itself, as long as a communicator lives. A rank that is failing leaves without a word: finalizing would

@@ -1,5 +1,7 @@
 #include "comm/placement.hpp"
 
+#include "comm/collectives.hpp"
+
 #include <sched.h>
 #include <unistd.h>
 
@@ -38,6 +40,12 @@ MachineRecord this_machine() {
     return record;
 }
 
+std::string host_name() {
+    std::array<char, 256> name{};
+    gethostname(name.data(), name.size() - 1);
+    return name.data();
+}
+
 Placement placement_of(std::span<const MachineRecord> all, int rank) {
     const MachineRecord& mine = all[static_cast<std::size_t>(rank)];
     Placement placement{.local_rank = 0, .local_size = 0, .threads = 0};
@@ -59,10 +67,7 @@ Placement placement_of(std::span<const MachineRecord> all, int rank) {
 }
 
 Placement find_placement(Communicator& comm) {
-    const MachineRecord mine = this_machine();
-    std::vector<MachineRecord> all(static_cast<std::size_t>(comm.size()));
-    comm.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(all)));
-    return placement_of(all, comm.rank());
+    return placement_of(gather_values(comm, this_machine()), comm.rank());
 }
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace sluice {
 
@@ -22,6 +23,9 @@ struct MachineRecord {
 };
 
 MachineRecord this_machine();
+
+// As people call this machine.
+std::string host_name();
 
 // A CPU that k ranks may use counts 1/k: right for ranks that share all CPUs as for ranks bound to their own.
 Placement placement_of(std::span<const MachineRecord> all, int rank);

@@ -1,11 +1,21 @@
 #include "engine/engine.hpp"
 
 #include "comm/collectives.hpp"
+#include "comm/rank_state.hpp"
+
+#include <chrono>
+#include <span>
 
 namespace sluice {
 
-Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks)
-    : decoder_(decoder), cache_(cache), sampler_(sampler), ranks_(ranks) {}
+Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks,
+               std::function<int()> stop_signal)
+    : decoder_(decoder),
+      cache_(cache),
+      sampler_(sampler),
+      ranks_(ranks),
+      stop_signal_(std::move(stop_signal)),
+      reports_(static_cast<std::size_t>(ranks.size())) {}
 
 std::vector<Pick> Engine::run(const StepPlan& plan) {
     broken_ = true;
@@ -14,6 +24,8 @@ std::vector<Pick> Engine::run(const StepPlan& plan) {
     broken_ = false;
     return picks;
 }
+
+void Engine::idle() { run({}); }
 
 void Engine::stop() {
     StepPlan plan;
@@ -31,6 +43,12 @@ void Engine::follow() {
     }
 }
 
+int Engine::stop_signal() const {
+    for (const StepReport& each : reports_)
+        if (each.stop_signal != 0) return each.stop_signal;
+    return 0;
+}
+
 void Engine::send(const StepPlan& plan) {
     if (ranks_.size() == 1) return;
     std::vector<std::byte> bytes = to_bytes(plan);
@@ -38,8 +56,27 @@ void Engine::send(const StepPlan& plan) {
 }
 
 std::vector<Pick> Engine::compute(const StepPlan& plan) {
-    const View logits = decoder_.run(plan.step, cache_);
-    return sampler_.pick(logits, plan.samples);
+    std::vector<Pick> picks;
+    if (!plan.step.tokens.empty()) {
+        using Clock = std::chrono::steady_clock;
+        note_step(steps_++);
+        const Activity activity("computing");
+        const double communicated = seconds_communicating();
+        const Clock::time_point start = Clock::now();
+        const View logits = decoder_.run(plan.step, cache_);
+        picks = sampler_.pick(logits, plan.samples);
+        computing_ += std::chrono::duration<double>(Clock::now() - start).count() -
+                      (seconds_communicating() - communicated);
+    }
+    report();
+    return picks;
+}
+
+// One small exchange a step: so a stop that reaches one rank reaches all at the next step.
+void Engine::report() {
+    const StepReport mine{stop_signal_ ? stop_signal_() : 0, static_cast<float>(computing_),
+                          static_cast<float>(seconds_communicating())};
+    ranks_.all_gather(std::as_bytes(std::span(&mine, 1)), std::as_writable_bytes(std::span(reports_)));
 }
 
 }  // namespace sluice

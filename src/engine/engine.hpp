@@ -7,21 +7,38 @@
 #include "model/decoder.hpp"
 #include "model/kv_cache.hpp"
 
+#include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace sluice {
 
+// What every rank tells all others after each step.
+struct StepReport {
+    std::int32_t stop_signal = 0;  // that asked this rank to stop; 0: none
+    float computing = 0;           // seconds since the first step
+    float communicating = 0;
+};
+
 class Engine {
 public:
-    // Everything must outlive the engine.
-    Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks);
+    // Everything must outlive the engine. stop_signal: what this rank was asked to stop by, for its reports.
+    Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks,
+           std::function<int()> stop_signal = {});
 
     // Rank 0: sends the plan to the other ranks and runs it with them. A pick for each of plan.samples.
     std::vector<Pick> run(const StepPlan& plan);
+    // Rank 0, while there is nothing to run: every rank shows that it is there, and reports.
+    void idle();
     // Rank 0, once, at the end: the other ranks' follow() returns.
     void stop();
     // The other ranks: run what rank 0 sends, until it stops.
     void follow();
+
+    // Of every rank, after the last step.
+    const std::vector<StepReport>& reports() const { return reports_; }
+    // That some rank was asked to stop by; 0: none.
+    int stop_signal() const;
 
     // A step failed half-way: the ranks no longer stand at the same place.
     bool broken() const { return broken_; }
@@ -29,11 +46,16 @@ public:
 private:
     void send(const StepPlan& plan);
     std::vector<Pick> compute(const StepPlan& plan);
+    void report();
 
     Decoder& decoder_;
     KvCache& cache_;
     Sampler& sampler_;
     Communicator& ranks_;
+    std::function<int()> stop_signal_;
+    std::vector<StepReport> reports_;
+    std::int64_t steps_ = 0;
+    double computing_ = 0;
     bool broken_ = false;
 };
 

@@ -45,14 +45,20 @@ void PagePool::give_back(PageId page) {
     }
 }
 
-void PagePool::publish(PageId page, std::optional<PageId> before, std::span<const Token> tokens) {
+PageId PagePool::publish(PageId page, std::optional<PageId> before, std::span<const Token> tokens) {
+    if (const auto known = find(before, tokens)) {
+        give_back(page);
+        return *known;
+    }
     const std::uint64_t text_before = text_of(before);
-    if (text_before == 0 || at(page).text != 0 || known_by(text_before, tokens) >= 0) return;
     Page& entry = at(page);
+    expect(entry.text == 0 && text_before != 0, "page {} is named twice, or after a page without a name",
+           page);
     entry.text = next_text_++;
     entry.before = text_before;
     entry.tokens.assign(tokens.begin(), tokens.end());
     by_content_.emplace(content_hash(text_before, tokens), page);
+    return page;
 }
 
 std::optional<PageId> PagePool::find(std::optional<PageId> before, std::span<const Token> tokens) {

@@ -25,8 +25,9 @@ public:
     void give_back(PageId page);
 
     // The page is full and holds `tokens` after the text that page `before` ends (none: at the beginning).
-    // From now on find() may hand it out. Does nothing when another page is known by that content.
-    void publish(PageId page, std::optional<PageId> before, std::span<const Token> tokens);
+    // From now on find() may hand it out. Returns the page to use from now on: where another one is known by
+    // that content, that one, held instead of `page`, which is given back.
+    PageId publish(PageId page, std::optional<PageId> before, std::span<const Token> tokens);
     // The page of that content, held once more.
     std::optional<PageId> find(std::optional<PageId> before, std::span<const Token> tokens);
 

@@ -1,19 +1,13 @@
 #include "engine/progress.hpp"
 
 #include "core/log.hpp"
+#include "core/units.hpp"
 
 #include <cstdio>
 
 #include <unistd.h>
 
 namespace sluice {
-
-std::string duration_text(double seconds) {
-    const auto whole = static_cast<std::int64_t>(seconds);
-    if (whole >= 3600) return fmt::format("{}h {:02}m", whole / 3600, whole / 60 % 60);
-    if (whole >= 60) return fmt::format("{}m {:02}s", whole / 60, whole % 60);
-    return seconds < 10 ? fmt::format("{:.1f} s", seconds) : fmt::format("{} s", whole);
-}
 
 Progress::Progress(Mode mode, Purpose purpose, std::optional<std::int64_t> total, const Tally& before)
     : live_(mode == Mode::Auto && isatty(STDERR_FILENO) == 1),

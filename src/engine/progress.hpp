@@ -14,9 +14,11 @@ namespace sluice {
 struct Tally {
     std::int64_t answered = 0;  // requests, errors included
     std::int64_t errors = 0;
+    std::int64_t answered_from_equal = 0;                   // with what was computed for an equal request
     std::int64_t prompt_tokens = 0, completion_tokens = 0;  // of answered requests
     ScoreTotals scores;                                     // of texts
     std::int64_t prefill_rows = 0, decode_rows = 0;         // computed, those of preempted sequences again
+    std::int64_t steps = 0, sequences = 0;                  // of all steps together
     std::int64_t shared_tokens = 0, preemptions = 0;
     int running = 0, waiting = 0;
     int pages_held = 0, pages = 0;
@@ -43,8 +45,5 @@ private:
     Tally before_;
     Clock::time_point start_ = Clock::now(), shown_ = start_;
 };
-
-// "2h 05m", "3m 20s", "7 s"
-std::string duration_text(double seconds);
 
 }  // namespace sluice

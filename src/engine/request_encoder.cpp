@@ -36,7 +36,7 @@ RequestEncoder::RequestEncoder(const Tokenizer& tokenizer, std::optional<ChatTem
                                EncodeOptions options)
     : tokenizer_(tokenizer), chat_(std::move(chat)), options_(std::move(options)) {}
 
-std::variant<std::vector<Token>, RequestError> RequestEncoder::encode(const Request& request) const {
+Encoded RequestEncoder::encode(const Request& request) const {
     const bool converses = std::holds_alternative<std::vector<Message>>(request.input) ||
                            (options_.chat && std::holds_alternative<std::string>(request.input));
     if (converses && !chat_) {

@@ -22,6 +22,9 @@ struct EncodeOptions {
     bool add_bos = true;  // where the tokenizer wants one
 };
 
+// A request's tokens, or why it cannot be served.
+using Encoded = std::variant<std::vector<Token>, RequestError>;
+
 class RequestEncoder {
 public:
     // `tokenizer` must outlive the encoder. Without a chat template, messages are answered by an error.
@@ -29,8 +32,10 @@ public:
 
     // A plain prompt begins with BOS as `add_bos` says. A conversation is what its template
     // writes (README.md of text: Conversations), with BOS only where that writes one, and ends where the
-    // assistant is to speak (ChatTemplate::prompt). Or why the request cannot be served.
-    std::variant<std::vector<Token>, RequestError> encode(const Request& request) const;
+    // assistant is to speak (ChatTemplate::prompt). Depends on nothing of the request but its input.
+    Encoded encode(const Request& request) const;
+
+    int vocabulary() const { return options_.vocabulary; }
 
 private:
     std::vector<Token> encode_text(const std::string& text) const;

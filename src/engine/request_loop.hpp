@@ -5,11 +5,15 @@
 #include "engine/progress.hpp"
 #include "engine/request_encoder.hpp"
 #include "engine/scheduler.hpp"
+#include "text/partial_answers.hpp"
 #include "text/prompt_file.hpp"
 #include "text/tokenizer.hpp"
 
 #include <cstdint>
+#include <exception>
 #include <functional>
+#include <optional>
+#include <vector>
 
 namespace sluice {
 
@@ -20,6 +24,12 @@ struct LoopParts {
     const Tokenizer& tokenizer;
     Scheduler& scheduler;
     Engine& engine;
+    // Whether what asks for this ordinal (Request::ordinal) may be admitted already; empty: always. The
+    // lowest one without an answer always may.
+    std::function<bool(std::int64_t ordinal)> has_room = {};
+    // Called instead of a step while nothing runs, every 100 ms or so if the input is quiet; empty: nothing
+    // to do.
+    std::function<void()> idle = {};
 };
 
 class RequestLoop {
@@ -30,8 +40,12 @@ public:
     virtual ~RequestLoop() = default;
 
     // Until every request is answered (true), or `stop` says so between two steps (false). Errors: those of
-    // the source and of whoever takes the answers.
-    bool run(const std::function<bool()>& stop, Progress& progress);
+    // the source, when all requests before are answered, and of whoever takes the answers.
+    // `watch` sees the tally after each step, and now and then while there is nothing to do.
+    bool run(const std::function<bool()>& stop, const std::function<void(const Tally&)>& watch = {});
+
+    // Between two runs: what a later run needs to go on where this one stands.
+    virtual std::vector<PartialAnswer> unfinished() const { return {}; }
 
     const Tally& tally() const { return tally_; }
 
@@ -45,17 +59,25 @@ protected:
     // step.
     virtual void take(Ticket ticket, std::int64_t position, Pick pick) = 0;
 
+    // Whether more requests may be admitted before others are answered.
+    virtual bool wants_more() const { return parts_.scheduler.wants_more(); }
+
     const LoopParts& parts() const { return parts_; }
-    // Counts an answer that was given.
-    void count(bool error, std::int64_t prompt_tokens, std::int64_t completion_tokens,
-               const ScoreTotals& scores);
+    // Counts an answer that was given: `first` of its request's, `equal` to what was computed for another
+    // request.
+    void count(bool first, bool error, std::int64_t prompt_tokens, std::int64_t completion_tokens,
+               const ScoreTotals& scores, bool equal = false);
 
 private:
     void admit_requests(const std::function<bool()>& stop);
+    bool read_line();
+    bool admit_line();
     void step();
 
     LoopParts parts_;
     bool source_ended_ = false;
+    std::exception_ptr trouble_;      // that ended the source
+    std::optional<ParsedLine> line_;  // was read, and has no room yet
     Tally tally_;
 };
 

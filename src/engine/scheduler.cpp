@@ -12,40 +12,67 @@ constexpr std::int64_t kPage = kernels::kPageTokens;
 
 std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPage - 1) / kPage; }
 
+// A sequence waits while at most this many times the lookahead start before it.
+constexpr std::int64_t kPatience = 4;
+
 }  // namespace
 
-Scheduler::Scheduler(const BatchPolicy& policy, int pages) : policy_(policy), pool_(pages) {
+std::int64_t Scheduler::Sequence::missing_pages() const {
+    return pages_for(static_cast<std::int64_t>(tokens.size())) - static_cast<std::int64_t>(pages.size());
+}
+
+Scheduler::Scheduler(const BatchPolicy& policy, int pages)
+    : policy_(policy),
+      pool_(pages),
+      waiting_room_(policy.arrival_order ? 0 : kPatience * policy.lookahead_sequences) {
     expect(policy.max_rows >= policy.max_sequences && policy.prefill_chunk >= 1 &&
                policy.max_sequences >= 1 && pages >= 1,
            "batch policy: {} sequences, {} rows, chunks of {}, {} pages", policy.max_sequences,
            policy.max_rows, policy.prefill_chunk, pages);
+    expect(policy.lookahead_sequences >= 1 && policy.lookahead_tokens >= 1,
+           "batch policy: a lookahead of {} sequences, {} tokens", policy.lookahead_sequences,
+           policy.lookahead_tokens);
 }
 
 int Scheduler::longest_sequence() const { return static_cast<int>(pool_.size() * kPage); }
 
-bool Scheduler::wants_more() const { return waiting() < 2 * policy_.max_sequences; }
-
-Ticket Scheduler::admit(std::vector<Token> tokens) {
-    const auto last = static_cast<std::int64_t>(tokens.size()) - 1;
-    return admit(std::move(tokens), last);
+bool Scheduler::wants_more() const {
+    return waiting() < policy_.lookahead_sequences && waiting_tokens_ < policy_.lookahead_tokens;
 }
 
-Ticket Scheduler::admit(std::vector<Token> tokens, std::int64_t wanted) {
+Ticket Scheduler::admit(std::vector<Token> tokens, std::int64_t growth) {
+    const auto last = static_cast<std::int64_t>(tokens.size()) - 1;
+    return enter(std::move(tokens), last, growth);
+}
+
+Ticket Scheduler::admit_text(std::vector<Token> tokens, std::int64_t wanted) {
+    return enter(std::move(tokens), wanted, 0);
+}
+
+// Expected work is counted in rows of a prompt: a token that is decoded takes a step of its own, and so do as
+// many tokens of a prompt as fit a chunk.
+Ticket Scheduler::enter(std::vector<Token> tokens, std::int64_t wanted, std::int64_t growth) {
     const auto size = static_cast<std::int64_t>(tokens.size());
-    expect(size > 0 && size <= longest_sequence() && wanted >= 0 && wanted < size,
-           "a sequence of {} tokens, wanted from {} on, in {} pages", size, wanted, pool_.size());
-    auto sequence = std::make_unique<Sequence>();
-    sequence->ticket = next_ticket_++;
-    sequence->tokens = std::move(tokens);
-    sequence->wanted = wanted;
-    note_masked(*sequence, 0);
-    waiting_.push_back(std::move(sequence));
-    return waiting_.back()->ticket;
+    expect(size > 0 && size <= longest_sequence() && wanted >= 0 && wanted < size && growth >= 0,
+           "a sequence of {} tokens, wanted from {} on, that grows by {}, in {} pages", size, wanted, growth,
+           pool_.size());
+    const Ticket ticket = next_ticket_++;
+    Sequence& sequence = sequences_[ticket];
+    sequence.ticket = ticket;
+    sequence.tokens = std::move(tokens);
+    sequence.wanted = wanted;
+    note_masked(sequence, 0);
+    const std::span<const Token> text = sequence.tokens;
+    waiting_room_.enter(ticket, text.first(policy_.share_prefixes ? static_cast<std::size_t>(wanted) : 0),
+                        size + growth * policy_.prefill_chunk);
+    waiting_tokens_ += size;
+    return ticket;
 }
 
 Scheduler::Work Scheduler::next() {
-    for (const auto& sequence : running_) sequence->rows = 0;
-    const auto decoding = std::ranges::count_if(running_, [](const auto& s) { return s->pending() == 1; });
+    for (Sequence* sequence : running_) sequence->rows = 0;
+    const auto decoding =
+        std::ranges::count_if(running_, [](const Sequence* s) { return s->pending() == 1; });
     int room = policy_.max_rows - static_cast<int>(decoding);  // for rows of prompts
     for (std::size_t i = 0; i < running_.size(); ++i) {
         Sequence& sequence = *running_[i];
@@ -60,63 +87,106 @@ Scheduler::Work Scheduler::next() {
     }
     start_waiting(room);
     Work work;
-    for (const auto& sequence : running_) add_rows(*sequence, work);
+    for (const Sequence* sequence : running_) add_rows(*sequence, work);
     expect(empty() || !work.step.tokens.empty(), "nothing can run: {} sequences, {} pages held",
            running_.size(), pool_.held());
     return work;
 }
 
-// Pages for the first `tokens` of the sequence, taken from younger ones if need be; false: it must wait.
+// Pages for the first `tokens` of the sequence, taken from those that started later if need be; false: it
+// must wait.
 bool Scheduler::grow(std::size_t index, std::int64_t tokens) {
     Sequence& sequence = *running_[index];
     while (static_cast<std::int64_t>(sequence.pages.size()) < pages_for(tokens)) {
         if (const auto page = pool_.take()) {
             sequence.pages.push_back(*page);
-        } else if (!preempt_after(index)) {
+        } else if (running_.size() > index + 1) {
+            preempt_last();
+        } else {
             return false;
         }
     }
     return true;
 }
 
-bool Scheduler::preempt_after(std::size_t index) {
-    if (running_.size() == index + 1) return false;
-    preempt(running_.size() - 1);
-    return true;
-}
-
-void Scheduler::preempt(std::size_t index) {
-    Sequence& sequence = *running_[index];
+void Scheduler::preempt_last() {
+    Sequence& sequence = *running_.back();
+    running_.pop_back();
     release_pages(sequence);
-    sequence.computed = 0;
-    sequence.published = 0;
+    sequence.runs = false;
     ++preemptions_;
-    waiting_.push_front(std::move(running_[index]));
-    running_.erase(running_.begin() + static_cast<std::ptrdiff_t>(index));
+    preempted_.push_front(sequence.ticket);
+    waiting_tokens_ += static_cast<std::int64_t>(sequence.tokens.size());
 }
 
-// A waiting sequence starts when all its present tokens find room, so that starting it preempts nobody soon.
+// A waiting sequence starts when all its present tokens find room beside those of all that run, so that
+// starting it preempts nobody soon.
 void Scheduler::start_waiting(int room) {
-    while (room > 0 && !waiting_.empty() && running() < policy_.max_sequences) {
-        Sequence& sequence = *waiting_.front();
-        reuse_prefix(sequence);
-        const std::int64_t missing = pages_for(static_cast<std::int64_t>(sequence.tokens.size())) -
-                                     static_cast<std::int64_t>(sequence.pages.size());
-        if (missing > pool_.available()) {
-            release_pages(sequence);
-            sequence.computed = 0;
-            sequence.published = 0;
+    waiting_room_.new_round();
+    std::int64_t promised = promised_pages();
+    while (room > 0 && running() < policy_.max_sequences) {
+        Sequence* const sequence = next_to_start();
+        if (sequence == nullptr) return;
+        reuse_prefix(*sequence);
+        const std::int64_t awaited = preempted_.empty() ? awaited_pages(*sequence) : 0;
+        if (awaited > 0) {
+            release_pages(*sequence);
+            waiting_room_.hold_back(sequence->ticket, awaited);
+            continue;
+        }
+        if (sequence->missing_pages() + promised > pool_.available()) {
+            release_pages(*sequence);
             return;
         }
-        shared_tokens_ += sequence.computed;
-        running_.push_back(std::move(waiting_.front()));
-        waiting_.pop_front();
-        const auto rows = std::min<std::int64_t>({sequence.pending(), policy_.prefill_chunk, room});
-        expect(grow(running_.size() - 1, sequence.computed + rows),
+        start(*sequence);
+        const auto rows = std::min<std::int64_t>({sequence->pending(), policy_.prefill_chunk, room});
+        expect(grow(running_.size() - 1, sequence->computed + rows),
                "no page for a sequence that was promised one");
-        sequence.rows = static_cast<int>(rows);
-        room -= sequence.rows;
+        sequence->rows = static_cast<int>(rows);
+        room -= sequence->rows;
+        promised += sequence->missing_pages();
     }
+}
+
+// To those that run, whose prompts are computed in several steps.
+std::int64_t Scheduler::promised_pages() const {
+    std::int64_t pages = 0;
+    for (const Sequence* sequence : running_) pages += sequence->missing_pages();
+    return pages;
+}
+
+Scheduler::Sequence* Scheduler::next_to_start() {
+    const auto ticket = preempted_.empty() ? waiting_room_.next() : preempted_.front();
+    return ticket ? &sequences_.at(*ticket) : nullptr;
+}
+
+// A running prompt may be about to compute what the sequence needs next: then it had better wait, with all
+// that begin with as many pages as are returned; 0: it need not. Whoever is waited for has rows in this step,
+// and nobody who starts meanwhile begins with those pages: so the wait ends.
+std::int64_t Scheduler::awaited_pages(const Sequence& sequence) const {
+    if (!policy_.share_prefixes) return 0;
+    const auto next = static_cast<std::int64_t>(sequence.pages.size()) + 1;
+    const std::int64_t needed = next * kPage;
+    if (needed > sequence.wanted) return 0;
+    for (const Sequence* other : running_) {
+        if (other->rows == 0 || other->pending() == 1) continue;
+        if (needed > static_cast<std::int64_t>(other->tokens.size())) continue;
+        if (std::equal(sequence.tokens.begin(), sequence.tokens.begin() + needed, other->tokens.begin()))
+            return next;
+    }
+    return 0;
+}
+
+void Scheduler::start(Sequence& sequence) {
+    if (preempted_.empty()) {
+        waiting_room_.start(sequence.ticket);
+    } else {
+        preempted_.pop_front();
+    }
+    shared_tokens_ += sequence.computed;
+    waiting_tokens_ -= static_cast<std::int64_t>(sequence.tokens.size());
+    sequence.runs = true;
+    running_.push_back(&sequence);
 }
 
 // Pages are shared up to the first position whose logits are wanted: those rows must be computed.
@@ -139,6 +209,8 @@ void Scheduler::reuse_prefix(Sequence& sequence) {
 void Scheduler::release_pages(Sequence& sequence) {
     for (auto page = sequence.pages.rbegin(); page != sequence.pages.rend(); ++page) pool_.give_back(*page);
     sequence.pages.clear();
+    sequence.computed = 0;
+    sequence.published = 0;
 }
 
 void Scheduler::note_masked(Sequence& sequence, std::size_t from) const {
@@ -177,7 +249,7 @@ void Scheduler::add_rows(const Sequence& sequence, Work& work) {
 }
 
 void Scheduler::ran() {
-    for (const auto& sequence : running_) {
+    for (Sequence* sequence : running_) {
         sequence->computed += sequence->rows;
         sequence->rows = 0;
         sequence->wanted = std::max(sequence->wanted, sequence->computed);
@@ -191,7 +263,8 @@ void Scheduler::publish_full_pages(Sequence& sequence) {
         const auto index = static_cast<std::size_t>(sequence.published);
         std::optional<PageId> before;
         if (index > 0) before = sequence.pages[index - 1];
-        pool_.publish(sequence.pages[index], before, tokens.subspan(index * kPage, kPage));
+        sequence.pages[index] =
+            pool_.publish(sequence.pages[index], before, tokens.subspan(index * kPage, kPage));
     }
 }
 
@@ -202,19 +275,21 @@ void Scheduler::append(Ticket ticket, Token token) {
 }
 
 void Scheduler::finish(Ticket ticket) {
-    const auto is_meant = [ticket](const auto& sequence) { return sequence->ticket == ticket; };
-    if (std::erase_if(waiting_, is_meant) > 0) return;  // it held nothing
-    release_pages(find(ticket));
-    std::erase_if(running_, is_meant);
+    Sequence& sequence = find(ticket);
+    if (sequence.runs) {
+        release_pages(sequence);
+        std::erase(running_, &sequence);
+    } else {  // it holds nothing
+        if (std::erase(preempted_, ticket) == 0) waiting_room_.leave(ticket);
+        waiting_tokens_ -= static_cast<std::int64_t>(sequence.tokens.size());
+    }
+    sequences_.erase(ticket);
 }
 
-const std::vector<Token>& Scheduler::tokens(Ticket ticket) const { return find(ticket).tokens; }
-
-Scheduler::Sequence& Scheduler::find(Ticket ticket) const {
-    const auto found =
-        std::ranges::find_if(running_, [ticket](const auto& s) { return s->ticket == ticket; });
-    expect(found != running_.end(), "sequence {} is not running", ticket);
-    return **found;
+Scheduler::Sequence& Scheduler::find(Ticket ticket) {
+    const auto found = sequences_.find(ticket);
+    expect(found != sequences_.end(), "there is no sequence {}", ticket);
+    return found->second;
 }
 
 }  // namespace sluice

@@ -2,12 +2,12 @@
 #pragma once
 
 #include "engine/page_pool.hpp"
+#include "engine/waiting_room.hpp"
 #include "model/step.hpp"
 
 #include <cstdint>
 #include <deque>
 #include <map>
-#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,10 +19,12 @@ struct BatchPolicy {
     int prefill_chunk = 512;           // most rows of one sequence in a step
     bool share_prefixes = true;        // pages of equal content are computed once
     std::optional<Token> masked = {};  // its keys are hidden from attention (ModelConfig::masked_token)
+    // How far the order of starts looks ahead: more is asked for while fewer sequences, of fewer tokens
+    // together, wait. Bounds memory.
+    int lookahead_sequences = 1024;
+    std::int64_t lookahead_tokens = 4 << 20;
+    bool arrival_order = false;  // of starts; otherwise the WaitingRoom's own
 };
-
-// The name of an admitted sequence; later ones are larger.
-using Ticket = std::int64_t;
 
 class Scheduler {
 public:
@@ -30,22 +32,25 @@ public:
 
     // Most tokens a sequence may grow to: it must fit the cache alone.
     int longest_sequence() const;
-    // Whether the queue of waiting sequences is short.
+    // Whether fewer sequences wait than the policy looks ahead.
     bool wants_more() const;
-    bool empty() const { return waiting_.empty() && running_.empty(); }
+    bool empty() const { return sequences_.empty(); }
 
-    // A sequence that is continued: the logits after its last token are wanted.
-    Ticket admit(std::vector<Token> tokens);
-    // A sequence whose logits are wanted at every position from `wanted` on, each once.
-    Ticket admit(std::vector<Token> tokens, std::int64_t wanted);
+    // A sequence that is continued, by up to `growth` tokens (which are only expected, for the order of
+    // starts): the logits after its last token are wanted.
+    Ticket admit(std::vector<Token> tokens, std::int64_t growth = 0);
+    // A text whose logits are wanted at every position from `wanted` on, each once.
+    Ticket admit_text(std::vector<Token> tokens, std::int64_t wanted);
 
     struct Work {
         Step step;
         std::vector<Ticket> sampled;  // whose logits each of step.logit_rows gives
         int prefill_rows = 0, decode_rows = 0;
     };
-    // Decoding sequences come first, a row each; the rest of the rows go to prompts, longest waiting first. A
-    // sequence that needs a page when none is left takes it from the youngest, which is computed again later.
+    // Decoding sequences come first, a row each; the rest of the rows go to prompts, those that started first
+    // before others, and then to sequences that start: preempted ones, then whom the WaitingRoom says, but
+    // nobody whose next pages a running prompt is about to compute. A sequence that needs a page when none is
+    // left takes it from the last that started, which is computed again later.
     Work next();
     // The step that next() planned was run: its rows are in the cache.
     void ran();
@@ -54,9 +59,9 @@ public:
     // Running or waiting.
     void finish(Ticket ticket);
 
-    const std::vector<Token>& tokens(Ticket ticket) const;
+    const std::vector<Token>& tokens(Ticket ticket) const { return sequences_.at(ticket).tokens; }
     int running() const { return static_cast<int>(running_.size()); }
-    int waiting() const { return static_cast<int>(waiting_.size()); }
+    int waiting() const { return static_cast<int>(sequences_.size()) - running(); }  // preempted ones too
     int pages_held() const { return pool_.held(); }
     int pages() const { return pool_.size(); }
     std::int64_t preemptions() const { return preemptions_; }
@@ -71,25 +76,34 @@ private:
         std::int64_t computed = 0;         // tokens whose keys are in the cache
         std::int64_t published = 0;        // pages known by content
         std::vector<PageId> pages;
+        bool runs = false;
         int rows = 0;  // in the step being planned
         std::int64_t pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
+        std::int64_t missing_pages() const;  // for its present tokens
     };
-    using Queue = std::deque<std::unique_ptr<Sequence>>;
 
+    Ticket enter(std::vector<Token> tokens, std::int64_t wanted, std::int64_t growth);
     bool grow(std::size_t index, std::int64_t tokens);
-    bool preempt_after(std::size_t index);
-    void preempt(std::size_t index);
+    void preempt_last();
     void start_waiting(int room);
+    std::int64_t promised_pages() const;
+    Sequence* next_to_start();
+    std::int64_t awaited_pages(const Sequence& sequence) const;
+    void start(Sequence& sequence);
     void reuse_prefix(Sequence& sequence);
     void release_pages(Sequence& sequence);
     void note_masked(Sequence& sequence, std::size_t from) const;
     static void add_rows(const Sequence& sequence, Work& work);
     void publish_full_pages(Sequence& sequence);
-    Sequence& find(Ticket ticket) const;
+    Sequence& find(Ticket ticket);
 
     BatchPolicy policy_;
     PagePool pool_;
-    Queue waiting_, running_;  // by ticket, ascending
+    std::map<Ticket, Sequence> sequences_;
+    std::vector<Sequence*> running_;  // in the order of their starts
+    std::deque<Ticket> preempted_;    // of those that wait, in the order of their starts
+    WaitingRoom waiting_room_;        // the others
+    std::int64_t waiting_tokens_ = 0;
     Ticket next_ticket_ = 0;
     std::int64_t preemptions_ = 0, shared_tokens_ = 0;
 };

@@ -65,7 +65,7 @@ void Scorer::admit(Request request) {
     if (score.tokens.size() == score.first) return finish(*active);  // a single token: nothing to run
     std::vector<Token> given(score.tokens.begin(), score.tokens.end() - 1);
     const Ticket ticket =
-        parts().scheduler.admit(std::move(given), static_cast<std::int64_t>(score.first) - 1);
+        parts().scheduler.admit_text(std::move(given), static_cast<std::int64_t>(score.first) - 1);
     active_.emplace(ticket, std::move(active));
 }
 
@@ -109,7 +109,7 @@ void Scorer::finish(Active& active) {
 
 void Scorer::give(const Score& score) {
     sink_(score);
-    count(score.error.has_value(), static_cast<std::int64_t>(score.tokens.size()), 0, score.totals());
+    count(true, score.error.has_value(), static_cast<std::int64_t>(score.tokens.size()), 0, score.totals());
 }
 
 }  // namespace sluice

@@ -2,30 +2,21 @@
 
 #include "core/error.hpp"
 #include "core/log.hpp"
-#include "text/request_json.hpp"
 
 #include <fcntl.h>
-#include <fmt/ranges.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cmath>
 #include <cstring>
-#include <iterator>
 #include <utility>
 
 namespace sluice {
 namespace {
-
-std::string_view name_of(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::Stop: return "stop";
-        case FinishReason::Length: return "length";
-        case FinishReason::Error: return "error";
-    }
-    return "";
-}
 
 std::int64_t size_of_file(int fd) {
     struct stat status {};
@@ -34,119 +25,148 @@ std::int64_t size_of_file(int fd) {
 
 }  // namespace
 
-Completion error_record(const FailedRequest& failed) {
-    Completion completion;
-    completion.id = failed.id;
-    completion.id_json = failed.id_json;
-    completion.finish_reason = FinishReason::Error;
-    completion.error = failed.error;
-    completion.meta_json = failed.meta_json;
-    completion.ordinal = failed.ordinal;
-    completion.api = failed.api;
-    completion.api_model = failed.api_model;
-    return completion;
-}
-
-Completion error_record(const Request& request, RequestError error) {
-    Completion completion = error_record(failed_request(request, std::move(error)));
-    completion.index = request.index;
-    completion.n = request.sampling.n;
-    return completion;
-}
-
-std::string to_json_line(const Completion& completion) {
-    std::string line;
-    const auto out = std::back_inserter(line);
-    fmt::format_to(
-        out, R"({{"id":{},"completion":{},"finish_reason":"{}","prompt_tokens":{},"completion_tokens":{})",
-        completion.id_json, to_json_string(completion.text), name_of(completion.finish_reason),
-        completion.prompt_tokens, completion.completion_tokens);
-    if (completion.tokens) fmt::format_to(out, R"(,"tokens":[{}])", fmt::join(*completion.tokens, ","));
-    if (!completion.logprobs_json.empty()) fmt::format_to(out, R"(,"logprobs":{})", completion.logprobs_json);
-    if (completion.error) fmt::format_to(out, R"(,"error":{})", to_json(*completion.error));
-    if (!completion.meta_json.empty()) fmt::format_to(out, R"(,"meta":{})", completion.meta_json);
-    return line + "}";
-}
-
-CompletionFile::CompletionFile(std::filesystem::path path, OutputMode mode)
-    : path_(std::move(path)), mode_(mode) {
-    if (path_ == "-") {
+CompletionFile::CompletionFile(OutputOptions options) : options_(std::move(options)) {
+    std::filesystem::path& path = options_.path;
+    if (path == "-") {
         file_ = PosixFile(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
         require(file_.is_open(), ExitCode::File, "cannot write to standard output: {}", std::strerror(errno));
-        path_ = "standard output";
+        path = "standard output";
     } else {
-        open(mode);
+        open();
     }
-    require(regular_ || mode == OutputMode::Fresh, ExitCode::Usage,
-            "{} is not a file: --resume and --overwrite need one", path_.string());
+    require(regular_ || options_.mode == OutputMode::Fresh, ExitCode::Usage,
+            "{} is not a file: --resume and --overwrite need one", path.string());
 }
 
-void CompletionFile::open(OutputMode mode) {
-    file_ = open_file(path_, O_WRONLY | O_APPEND | O_CREAT | O_EXCL);
+void CompletionFile::open() {
+    const std::filesystem::path& path = options_.path;
+    file_ = open_file(path, O_WRONLY | O_APPEND | O_CREAT | O_EXCL);
     created_ = file_.is_open();
-    if (!created_ && errno == EEXIST) file_ = open_file(path_, O_WRONLY | O_APPEND);
-    require(file_.is_open(), ExitCode::File, "cannot write {}: {}", path_.string(), std::strerror(errno));
+    if (!created_ && errno == EEXIST) file_ = open_file(path, O_WRONLY | O_APPEND);
+    require(file_.is_open(), ExitCode::File, "cannot write {}: {}", path.string(), std::strerror(errno));
     struct stat status {};
     regular_ = ::fstat(file_.fd(), &status) == 0 && S_ISREG(status.st_mode);
     if (!regular_) return;
-    require(created_ || mode != OutputMode::Fresh, ExitCode::Usage,
+    require(created_ || options_.mode != OutputMode::Fresh, ExitCode::Usage,
             "the output {} exists: give --resume to complete it, or --overwrite to start again",
-            path_.string());
+            path.string());
     lock();
 }
 
 void CompletionFile::lock() {
     if (::flock(file_.fd(), LOCK_EX | LOCK_NB) == 0) return;
     require(errno != EWOULDBLOCK, ExitCode::File,
-            "{} is being written by another run: wait for it, or stop it", path_.string());
-    log_warning("{} cannot be locked ({}): make sure that no other run writes it", path_.string(),
+            "{} is being written by another run: wait for it, or stop it", options_.path.string());
+    log_warning("{} cannot be locked ({}): make sure that no other run writes it", options_.path.string(),
                 std::strerror(errno));
 }
 
 CompletionFile::~CompletionFile() {
-    if (created_ && !begun_) ::unlink(path_.c_str());
+    if (created_ && !begun_) ::unlink(options_.path.c_str());
+}
+
+bool CompletionFile::resumes() const {
+    return options_.mode == OutputMode::Resume &&
+           (size_of_file(file_.fd()) > 0 || std::filesystem::exists(partial_path(options_.path)));
+}
+
+void CompletionFile::check(const RunRecord& record) const {
+    if (resumes()) require_same_run(options_.path, record);
 }
 
 Finished CompletionFile::begin(const RunRecord& record) {
     expect(!begun_, "CompletionFile::begin called twice");
+    const std::filesystem::path& path = options_.path;
     Finished finished;
-    if (mode_ == OutputMode::Resume && size_of_file(file_.fd()) > 0) {
-        require_same_run(path_, record);
-        finished = scan_completions(path_);
+    if (resumes()) {
+        check(record);
+        finished = scan_completions(path, options_.format);
+        partials_ = PartialAnswers::load(path);
+        marked_ = finished_lines(read_run_record(path)) == finished.lines();
     } else if (regular_) {
-        // Emptied before the record changes: no record ever stands beside lines that it does not describe.
-        if (::ftruncate(file_.fd(), 0) != 0) fail_writing(errno);
-        write_run_record(path_, record);
+        // Empty on the disk before the record changes: no record ever stands beside lines that it does not
+        // describe.
+        partials_.save(path);
+        if (::ftruncate(file_.fd(), 0) != 0 || ::fsync(file_.fd()) != 0) fail_writing(errno);
+        write_run_record(path, record);  // syncs the folder, which is the output's as well
     }
     size_ = size_of_file(file_.fd());
+    lines_ = finished.lines();
+    if (regular_ && options_.sync_seconds > 0)
+        sync_ = std::make_unique<OutputSync>(
+            file_.fd(), std::chrono::milliseconds(std::max(1LL, std::llround(options_.sync_seconds * 1000))));
     begun_ = true;
     return finished;
 }
 
-void CompletionFile::write(const Completion& completion) { write_line(to_json_line(completion)); }
-
-void CompletionFile::write(const Score& score) { write_line(to_json_line(score)); }
-
-void CompletionFile::write_line(std::string line) {
+void CompletionFile::write(std::string line) {
     expect(begun_ && file_.is_open(), "CompletionFile::write without begin, or after close or a failure");
+    if (marked_) {
+        mark_unfinished(options_.path);
+        marked_ = false;
+    }
     line += '\n';
     if (const int problem = write_all(file_.fd(), line)) fail_writing(problem);
     size_ += static_cast<std::int64_t>(line.size());
+    ++lines_;
+    if (regular_) sync();
+}
+
+void CompletionFile::sync() {
+    if (sync_) {
+        if (const int problem = sync_->wrote()) fail_syncing(problem);
+    } else if (::fdatasync(file_.fd()) != 0) {
+        fail_syncing(errno);
+    }
+}
+
+void CompletionFile::close_file() {
+    // First of all: what a sync has been told of, the next one is not.
+    const int problem = sync_ ? sync_->stop() : 0;
+    sync_.reset();
+    if (problem != 0) fail_syncing(problem);
+    if (regular_ && file_.is_open() && ::fsync(file_.fd()) != 0) fail_syncing(errno);
+    if (const int failure = file_.close()) fail_syncing(failure);
 }
 
 void CompletionFile::close() {
-    if (regular_ && file_.is_open() && ::fsync(file_.fd()) != 0) fail_writing(errno);
-    if (const int problem = file_.close()) fail_writing(problem);
+    close_file();
+    if (!regular_) return;
+    try {
+        partials_.save(options_.path);
+    } catch (const Error& problem) {
+        log_warning("{}. The half-written answers will be computed again", problem.what());
+    }
+}
+
+void CompletionFile::finish() {
+    close_file();
+    if (!regular_) return;
+    PartialAnswers().save(options_.path);
+    if (!marked_) mark_finished(options_.path, lines_);
+    marked_ = true;
 }
 
 void CompletionFile::fail_writing(int problem) {
     // Best effort: resuming cuts what may remain of the line.
     const bool whole = regular_ && file_.is_open() && ::ftruncate(file_.fd(), size_) == 0;
+    sync_.reset();
     file_.close();
-    fail(ExitCode::File, "cannot write {}: {}.{}", path_.string(), std::strerror(problem),
+    fail(ExitCode::File, "cannot write {}: {}.{}", options_.path.string(), std::strerror(problem),
          !regular_ ? ""
          : whole ? " Every line in it is whole: when there is room, the same command with --resume continues"
                  : " When there is room, the same command with --resume continues");
+}
+
+// What failed may be any line since the last sync.
+void CompletionFile::fail_syncing(int problem) {
+    sync_.reset();
+    file_.close();
+    fail(ExitCode::File,
+         "cannot write {} to its disk: {}. Its last lines may be lost: when the disk is well, the same "
+         "command "
+         "with --resume continues with what is there",
+         options_.path.string(), std::strerror(problem));
 }
 
 }  // namespace sluice

@@ -1,5 +1,7 @@
 #include "text/json_members.hpp"
 
+#include "core/json.hpp"
+
 #include <cstddef>
 
 namespace sluice {
@@ -48,6 +50,11 @@ std::vector<JsonMember> json_members(std::string_view object) {
         at = object.find_first_not_of(kBlank, value_end);
     }
     return members;
+}
+
+std::string key_of(const JsonMember& member) {
+    if (member.key.find('\\') != std::string_view::npos) return Json::parse(member.key);
+    return std::string(member.key.substr(1, member.key.size() - 2));
 }
 
 std::string compact_json(std::string_view text) {

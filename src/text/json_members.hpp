@@ -16,6 +16,9 @@ struct JsonMember {
 // The members of `object`, text that a JSON parser has accepted as an object. Views into `object`.
 std::vector<JsonMember> json_members(std::string_view object);
 
+// The member's key as text.
+std::string key_of(const JsonMember& member);
+
 // Valid JSON without the white space between its tokens.
 std::string compact_json(std::string_view text);
 

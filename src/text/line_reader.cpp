@@ -1,24 +1,21 @@
 #include "text/line_reader.hpp"
 
-#include "core/error.hpp"
-
-#include <poll.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <utility>
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kBufferBytes = std::size_t{256} << 10;
+constexpr int kReads = 64;  // of a call of ready()
 
 }  // namespace
 
+LineReader::LineReader(std::unique_ptr<ByteStream> bytes, std::size_t max_bytes)
+    : bytes_(std::move(bytes)), max_bytes_(max_bytes), buffer_(kBufferBytes) {}
+
 LineReader::LineReader(int fd, std::string name, std::size_t max_bytes)
-    : fd_(fd), name_(std::move(name)), max_bytes_(max_bytes), buffer_(kBufferBytes) {}
+    : LineReader(bytes_of(fd, std::move(name)), max_bytes) {}
 
 std::optional<LineReader::Line> LineReader::next() {
     begin_line();
@@ -36,12 +33,12 @@ std::optional<LineReader::Line> LineReader::next() {
 
 bool LineReader::ready(int milliseconds) {
     begin_line();
-    for (; !ended_ && newline() == std::string_view::npos; milliseconds = 0) {
-        pollfd input{fd_, POLLIN, 0};
-        if (::poll(&input, 1, milliseconds) == 0 || input.revents == 0) return false;
-        read_on();
+    bool found = ended_ || newline() != std::string_view::npos;
+    for (int reads = 0; reads < kReads && !found; ++reads, milliseconds = 0) {
+        if (!bytes_->ready(milliseconds)) return false;
+        found = !read_on() || newline() != std::string_view::npos;
     }
-    return true;
+    return found;
 }
 
 // The line that was given out last is no longer needed.
@@ -58,13 +55,8 @@ bool LineReader::read_on() {
     keep(unread());
     begin_ = end_ = 0;
     if (ended_) return false;
-    ssize_t count = 0;
-    do {
-        count = ::read(fd_, buffer_.data(), buffer_.size());
-    } while (count < 0 && errno == EINTR);
-    require(count >= 0, ExitCode::File, "cannot read {}: {}", name_, std::strerror(errno));
-    end_ = static_cast<std::size_t>(count);
-    ended_ = count == 0;
+    end_ = bytes_->read(buffer_);
+    ended_ = end_ == 0;
     return !ended_;
 }
 

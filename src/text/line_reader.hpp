@@ -1,8 +1,11 @@
 // Lines of a file or pipe, in bounded memory whatever the file holds.
 #pragma once
 
+#include "text/byte_stream.hpp"
+
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,14 +23,15 @@ public:
         bool whole = false;       // a newline ended it, not the end of the file
     };
 
-    // Reads the open descriptor `fd`, which stays the caller's. `name` is for errors.
+    LineReader(std::unique_ptr<ByteStream> bytes, std::size_t max_bytes);
+    // Reads the open descriptor `fd`, which stays the caller's, as it is. `name` is for errors.
     LineReader(int fd, std::string name, std::size_t max_bytes);
 
-    // The next line; none at the end. Errors: ExitCode::File when reading fails.
+    // The next line; none at the end. Errors: ExitCode::File when reading or unpacking fails.
     std::optional<Line> next();
 
     // Whether next() has a line to give without waiting, or will have within `milliseconds`. The end counts
-    // as one. Errors: as next.
+    // as one. Of a long line it reads some buffers a call. Errors: as next.
     bool ready(int milliseconds);
 
 private:
@@ -38,8 +42,7 @@ private:
     void keep(std::string_view part);
     Line line(std::string_view text, bool whole);
 
-    int fd_;
-    std::string name_;
+    std::unique_ptr<ByteStream> bytes_;
     std::size_t max_bytes_;
     std::vector<char> buffer_;
     std::size_t begin_ = 0;  // what is unread: buffer_[begin_, end_)

@@ -1,7 +1,10 @@
 #include "text/prompt_count.hpp"
 
 #include "core/error.hpp"
+#include "text/unpacker.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -9,6 +12,15 @@
 
 namespace sluice {
 namespace {
+
+bool is_plain_file(const std::filesystem::path& path) {
+    if (path == "-" || !std::filesystem::is_regular_file(path)) return false;
+    std::array<char, 4> head{};
+    std::ifstream file(path, std::ios::binary);
+    file.read(head.data(), head.size());
+    const auto size = static_cast<std::size_t>(file.gcount());
+    return recognise_packing({head.data(), size}).value_or(Packing::None) == Packing::None;
+}
 
 std::int64_t count_lines(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -34,13 +46,13 @@ std::int64_t count_lines(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::optional<std::int64_t> count_requests(const std::vector<std::filesystem::path>& paths) {
+std::optional<std::int64_t> count_requests(const std::vector<std::filesystem::path>& paths,
+                                           Partition partition) {
+    const bool countable = std::all_of(paths.begin(), paths.end(), is_plain_file);
+    if (!countable) return std::nullopt;
     std::int64_t total = 0;
-    for (const std::filesystem::path& path : paths) {
-        if (path == "-" || !std::filesystem::is_regular_file(path)) return std::nullopt;
-        total += count_lines(path);
-    }
-    return total;
+    for (const std::filesystem::path& path : paths) total += count_lines(path);
+    return partition.share_of(total);
 }
 
 }  // namespace sluice

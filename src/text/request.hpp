@@ -11,8 +11,9 @@ namespace sluice {
 
 using Token = std::int32_t;
 
-// The most alternatives that a request may ask for.
+// The most that a request may ask for: of alternatives to a token, and of completions.
 inline constexpr int kMostLogprobs = 20;
+inline constexpr int kMostCompletions = 1024;
 
 // How the next token is chosen. Names and defaults are those of the command line.
 struct Sampling {

@@ -1,9 +1,9 @@
 // One line of a prompt file to a request, or to the error record that answers it.
 #pragma once
 
+#include "text/prompt_options.hpp"
 #include "text/request.hpp"
 
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,15 +15,13 @@ std::string to_json_string(std::string_view text);
 // {"code":...,"message":...}
 std::string to_json(const RequestError& error);
 
-// Whether every value is in its range; otherwise what is wrong (code bad_option). For the command line's
-// defaults and for the overrides of a line alike.
-std::optional<RequestError> check(const Sampling& sampling);
-
 // `where` is the line's FILE:LINE. No line end in `line`. What is wrong with a line is data, never an
-// exception. A line that is to be scored may call its prompt `text`, and have a `completion`.
+// exception.
 ParsedLine parse_txt_line(std::string_view line, const std::string& where, const Sampling& defaults);
-ParsedLine parse_jsonl_line(std::string_view line, const std::string& where, const Sampling& defaults,
-                            Purpose purpose = Purpose::Generate);
+
+// Any format of options but Txt. A line that is to be scored may call its prompt `text`, and have a
+// `completion`.
+ParsedLine parse_json_line(std::string_view line, const std::string& where, const PromptOptions& options);
 
 // The failure of the line at `where`, of which nothing is known but its place.
 FailedRequest failed_line(const std::string& where, std::string code, std::string_view what);

@@ -1,22 +1,19 @@
 #include "text/run_record.hpp"
 
 #include "core/json.hpp"
-#include "text/posix_file.hpp"
+#include "text/durable_file.hpp"
 #include "text/request_json.hpp"
 #include "text/utf8.hpp"
 
-#include <fcntl.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
+#include <algorithm>
 
 namespace sluice {
 namespace {
 
 constexpr std::size_t kShownBytes = 200;
+constexpr std::string_view kEndMark = "finished";
 
 std::string to_text(const RunRecord& record) {
     std::string text = "{";
@@ -25,44 +22,18 @@ std::string to_text(const RunRecord& record) {
     return text + "\n}\n";
 }
 
-// A new name in a folder is on the disk only when the folder is.
-int sync_folder(const std::filesystem::path& path) {
-    const PosixFile folder =
-        open_file(path.has_parent_path() ? path.parent_path() : ".", O_RDONLY | O_DIRECTORY);
-    if (!folder.is_open()) return errno;
-    // Some network file systems cannot sync a folder, and need not.
-    return ::fsync(folder.fd()) == 0 || errno == EINVAL ? 0 : errno;
+// A value as it stands in a message; "nothing" for none.
+std::string shown(const std::string* value) {
+    return value == nullptr ? "nothing" : clip_utf8(Json::parse(*value).dump(), kShownBytes);
 }
 
-int write_whole(const std::filesystem::path& path, const std::filesystem::path& temporary,
-                std::string_view text) {
-    PosixFile file = open_file(temporary, O_WRONLY | O_CREAT | O_TRUNC);
-    if (!file.is_open()) return errno;
-    if (const int problem = write_all(file.fd(), text)) return problem;
-    if (::fsync(file.fd()) != 0) return errno;
-    if (const int problem = file.close()) return problem;
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) return errno;
-    return sync_folder(path);
+void remove(RunRecord& record, std::string_view name) {
+    std::erase_if(record.values, [&](const auto& item) { return item.first == name; });
 }
 
-std::string shown(const Json& object, const std::string& name) {
-    const auto found = object.find(name);
-    return found == object.end() ? "nothing" : clip_utf8(found->dump(), kShownBytes);
-}
-
-std::vector<std::string> differences(const Json& recorded, const Json& current) {
-    std::vector<std::string> lines;
-    const auto compare = [&](const std::string& name) {
-        lines.push_back(
-            fmt::format("  {}: recorded {}, now {}", name, shown(recorded, name), shown(current, name)));
-    };
-    for (const auto& item : current.items()) {
-        if (!recorded.contains(item.key()) || recorded[item.key()] != item.value()) compare(item.key());
-    }
-    for (const auto& item : recorded.items()) {
-        if (!current.contains(item.key())) compare(item.key());
-    }
-    return lines;
+bool same(const std::string* first, const std::string* second) {
+    if (first == nullptr || second == nullptr) return first == second;
+    return Json::parse(*first) == Json::parse(*second);
 }
 
 }  // namespace
@@ -73,6 +44,11 @@ void RunRecord::add_text(std::string name, std::string_view text) {
 
 void RunRecord::add_json(std::string name, std::string json) {
     values.emplace_back(std::move(name), std::move(json));
+}
+
+const std::string* RunRecord::find(std::string_view name) const {
+    const auto found = std::ranges::find(values, name, [](const auto& item) { return item.first; });
+    return found == values.end() ? nullptr : &found->second;
 }
 
 void add_sampling(RunRecord& record, const Sampling& sampling) {
@@ -92,6 +68,7 @@ void add_sampling(RunRecord& record, const Sampling& sampling) {
     record.add_json("stop", fmt::format("[{}]", fmt::join(stop, ", ")));
     number("ignore_eos", sampling.ignore_eos);
     number("logprobs", sampling.logprobs);
+    number("n", sampling.n);
 }
 
 std::filesystem::path run_record_path(const std::filesystem::path& output) {
@@ -99,12 +76,58 @@ std::filesystem::path run_record_path(const std::filesystem::path& output) {
 }
 
 void write_run_record(const std::filesystem::path& output, const RunRecord& record) {
+    replace_file(run_record_path(output), [&](const WritePiece& write) { write(to_text(record)); });
+}
+
+RunRecord read_run_record(const std::filesystem::path& output) {
     const std::filesystem::path path = run_record_path(output);
-    const std::filesystem::path temporary = path.string() + ".tmp";
-    if (const int problem = write_whole(path, temporary, to_text(record))) {
-        ::unlink(temporary.c_str());
-        fail(ExitCode::File, "cannot write {}: {}", path.string(), std::strerror(problem));
+    const std::string text = read_file(path, ExitCode::File);
+    require(parse_json(text, path.string(), ExitCode::File).is_object(), ExitCode::File,
+            "{}: expected a JSON object", path.string());
+    const auto object = nlohmann::ordered_json::parse(text);
+    RunRecord record;
+    for (const auto& item : object.items()) record.add_json(item.key(), item.value().dump());
+    return record;
+}
+
+void add_end_mark(RunRecord& record, std::int64_t lines) {
+    remove(record, kEndMark);
+    record.add_json(std::string(kEndMark), fmt::format("{{\"lines\": {}}}", lines));
+}
+
+void mark_finished(const std::filesystem::path& output, std::int64_t lines) {
+    RunRecord record = read_run_record(output);
+    add_end_mark(record, lines);
+    write_run_record(output, record);
+}
+
+void mark_unfinished(const std::filesystem::path& output) {
+    RunRecord record = read_run_record(output);
+    remove(record, kEndMark);
+    write_run_record(output, record);
+}
+
+std::optional<std::int64_t> finished_lines(const RunRecord& record) {
+    const std::string* mark = record.find(kEndMark);
+    if (mark == nullptr) return std::nullopt;
+    const Json value = Json::parse(*mark);
+    if (!value.is_object() || !value.contains("lines") || !value["lines"].is_number_integer())
+        return std::nullopt;
+    return value["lines"].get<std::int64_t>();
+}
+
+std::vector<Difference> differences(const RunRecord& first, const RunRecord& second) {
+    std::vector<Difference> found;
+    const auto compare = [&](const std::string& name) {
+        const std::string* one = first.find(name);
+        const std::string* other = second.find(name);
+        if (name != kEndMark && !same(one, other)) found.push_back({name, shown(one), shown(other)});
+    };
+    for (const auto& [name, value] : second.values) compare(name);
+    for (const auto& [name, value] : first.values) {
+        if (second.find(name) == nullptr) compare(name);
     }
+    return found;
 }
 
 void require_same_run(const std::filesystem::path& output, const RunRecord& record) {
@@ -114,10 +137,10 @@ void require_same_run(const std::filesystem::path& output, const RunRecord& reco
             "--output, or "
             "--overwrite to start again",
             output.string(), path.string());
-    const Json recorded = parse_json(read_file(path, ExitCode::File), path.string(), ExitCode::File);
-    require(recorded.is_object(), ExitCode::File, "{}: expected a JSON object", path.string());
-    const Json current = parse_json(to_text(record), "the record of this run", ExitCode::Internal);
-    const std::vector<std::string> lines = differences(recorded, current);
+    std::vector<std::string> lines;
+    for (const Difference& difference : differences(read_run_record(output), record))
+        lines.push_back(
+            fmt::format("  {}: recorded {}, now {}", difference.name, difference.first, difference.second));
     require(lines.empty(), ExitCode::Usage,
             "cannot resume {}: it was made with other settings (recorded in {}):\n{}\nRun with the recorded "
             "settings, "

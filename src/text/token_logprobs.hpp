@@ -2,6 +2,7 @@
 // distribution: temperature 1, no penalty, no filter.
 #pragma once
 
+#include "text/request.hpp"
 #include "text/tokenizer.hpp"
 
 #include <string>
@@ -29,5 +30,14 @@ std::string to_json_number(double value);
 std::string to_json(const Tokenizer& tokenizer, const std::vector<TokenLogprob>& tokens);
 // A list of {"id":17,"token":" the","logprob":-0.25,"top":[...]}.
 std::string to_json(const Tokenizer& tokenizer, const std::vector<PositionLogprobs>& positions);
+
+// What a completion's line says of its tokens' log-probabilities, in the shape of `api`. None: to_json.
+// Chat:
+// {"content":[{"token","logprob","bytes","top_logprobs":[{"token","logprob","bytes"}]}],"refusal":null}.
+// Completions: {"tokens":[],"token_logprobs":[],"top_logprobs":[{TOKEN: LOGPROB}],"text_offset":[]}; a token
+// that is no UTF-8 alone shows as "bytes:\\xE2\\x82", offsets count characters of the tokens' texts, and of
+// tokens with one text the most likely is shown. An API has -9999 where our own lines have null.
+std::string logprobs_json(const Tokenizer& tokenizer, const std::vector<PositionLogprobs>& positions,
+                          Api api);
 
 }  // namespace sluice

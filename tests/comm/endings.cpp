@@ -1,21 +1,59 @@
-// Ends as the first argument says: a job of any number of ranks for endings_test.cpp.
+// Ends as the first argument says, with the second as the heartbeat's limit in seconds: a job of any number
+// of ranks for endings_test.cpp.
 #include "comm/collectives.hpp"
+#include "comm/heartbeat.hpp"
+#include "comm/rank_state.hpp"
 
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
 #include <string_view>
+#include <thread>
 
 int main(int argc, char** argv) {
     using namespace sluice;
     const std::string_view ending = argc > 1 ? argv[1] : "";
-    const auto world = make_world(WorldKind::Auto, &argc, &argv);
+    const int limit = argc > 2 ? std::atoi(argv[2]) : 300;
+    const auto world = make_watched(make_world(WorldKind::Auto, &argc, &argv));
     const int last = world->size() - 1;
     return run_job(*world, [&] {
+        world->barrier();
+        if (ending == "abort" && world->rank() == last) world->abort(7);
+        const Heartbeat heartbeat(*world, std::chrono::seconds(limit));
+        world->barrier();
+        note_step(17);
+        const Activity activity("computing");
         const bool alone = world->rank() == last;
-        if (ending == "abort" && alone) world->abort(7);
+        const bool first = world->rank() == 0;
         if (ending == "lone" && alone) fail(ExitCode::File, "this rank's disk is full");
         if (ending == "agreed")
             run_together(*world, "reading",
                          [&] { require(!alone, ExitCode::Checkpoint, "the slice is torn"); });
         if (ending == "unwind" && alone) throw 1;  // nobody's error: past run_job, past main
+        if (ending == "dies" && alone) raise(SIGKILL);
+        if (ending == "first-dies" && first) raise(SIGKILL);
+        if (ending == "stops" && alone) raise(SIGSTOP);
+        if (ending == "first-stops" && first) raise(SIGSTOP);
+        if (ending == "hangs" && alone) ::pause();
+        if (ending == "disagrees" && alone) {
+            std::array<std::byte, 8> bytes{};
+            world->broadcast(bytes, last);  // the root of a small broadcast need not wait
+            world->broadcast(bytes, 0);
+        }
+        if (ending == "leaves" && alone) return ExitCode::Complete;
+        if (ending == "quiet" && first) {
+            const Activity waiting("waiting for input", Activity::Kind::OpenEnded);
+            std::this_thread::sleep_for(std::chrono::seconds(2 * limit + 1));
+        }
+        if (ending == "slow" && alone) {
+            for (int i = 0; i < 30 * limit; ++i) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(100));
+                note_progress();
+            }
+        }
         world->barrier();
         return ending == "stopped" ? ExitCode::Stopped : ExitCode::Complete;
     });

@@ -11,6 +11,7 @@
 namespace sluice::test {
 namespace {
 
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -37,13 +38,16 @@ int occurrences(const std::string& text, const std::string& word) {
     return count;
 }
 
+End run_ranks(int ranks, const std::string& ending) {
+    const std::string program = std::string(SLUICE_ENDINGS) + " " + ending;
+    return run(std::string(SLUICE_MPIRUN) + " -n " + std::to_string(ranks) + " " + program);
+}
+
 class Endings : public testing::TestWithParam<int> {
 protected:
     static End end(const std::string& ending) {
-        const std::string program = std::string(SLUICE_ENDINGS) + " " + ending;
-        return GetParam() == 0
-                   ? run(program)
-                   : run(std::string(SLUICE_MPIRUN) + " -n " + std::to_string(GetParam()) + " " + program);
+        return GetParam() == 0 ? run(std::string(SLUICE_ENDINGS) + " " + ending)
+                               : run_ranks(GetParam(), ending);
     }
     void SetUp() override {
         if (GetParam() > 0 && SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
@@ -62,7 +66,11 @@ TEST_P(Endings, Complete) {
 
 TEST_P(Endings, Stopped) { EXPECT_EQ(end("stopped").code, 75); }
 
-TEST_P(Endings, Abort) { EXPECT_EQ(end("abort").code, 7); }
+TEST_P(Endings, Abort) {
+    const End job = end("abort");
+    EXPECT_EQ(job.code, 7);
+    EXPECT_THAT(job.output, Not(HasSubstr("died")));
+}
 
 TEST_P(Endings, AnErrorOfOneRankEndsAll) {
     const End job = end("lone");
@@ -70,6 +78,7 @@ TEST_P(Endings, AnErrorOfOneRankEndsAll) {
     EXPECT_EQ(occurrences(job.output, "this rank's disk is full"), 1) << job.output;
     EXPECT_THAT(job.output,
                 HasSubstr(GetParam() == 3 ? "rank 2 of 3: this rank's disk" : "error: this rank's disk"));
+    EXPECT_THAT(job.output, Not(HasSubstr("died")));
 }
 
 TEST_P(Endings, AnAgreedErrorIsSaidOnce) {
@@ -80,6 +89,61 @@ TEST_P(Endings, AnAgreedErrorIsSaidOnce) {
 }
 
 TEST_P(Endings, AnExceptionThatNobodyCatchesEndsAll) { EXPECT_NE(end("unwind").code, 0); }
+
+// Three ranks, of which one goes wrong.
+class HeartbeatEndings : public testing::Test {
+protected:
+    void SetUp() override {
+        if (SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+    }
+    static void expect_error(const std::string& ending, const std::string& message) {
+        const End job = run_ranks(3, ending);
+        EXPECT_NE(job.code, 0);
+        EXPECT_THAT(job.output, ContainsRegex("sluice: error: " + message));
+        EXPECT_EQ(occurrences(job.output, "sluice: error: "), 1) << job.output;
+    }
+};
+
+const std::string kLast = "rank 2 of 3 .host [^ ]+, pid [0-9]+. ";
+const std::string kFirst = "rank 0 of 3 .host [^ ]+, pid [0-9]+. ";
+
+// Whatever the limit.
+TEST_F(HeartbeatEndings, ARankDies) { expect_error("dies", kLast + "died"); }
+TEST_F(HeartbeatEndings, RankZeroDies) { expect_error("first-dies", kFirst + "died"); }
+
+TEST_F(HeartbeatEndings, ARankIsStopped) { expect_error("stops 2", kLast + "is silent since [23] s"); }
+TEST_F(HeartbeatEndings, RankZeroIsStopped) {
+    expect_error("first-stops 2", kFirst + "is silent since [23] s");
+}
+
+TEST_F(HeartbeatEndings, ARankHangs) {
+    expect_error("hangs 1", kLast + "hangs: in step 17, computing, for [12] s; ranks 0, 1 in barrier");
+}
+
+TEST_F(HeartbeatEndings, ARankDisagrees) {
+    expect_error("disagrees 1",
+                 "the ranks disagree: ranks 0, 1 in barrier .number [0-9]+., rank 2 in broadcast .number "
+                 "[0-9]+, 8 byte");
+}
+
+TEST_F(HeartbeatEndings, ARankLeavesTheOthersWaiting) {
+    expect_error("leaves 1", "rank 2 ended, but others wait: ranks 0, 1 in barrier");
+}
+
+// Longer than the limit, and no hang.
+TEST_F(HeartbeatEndings, QuietInputAndSlowWorkAreNoHang) {
+    for (const char* ending : {"quiet 1", "slow 1"}) {
+        const End job = run_ranks(3, ending);
+        EXPECT_EQ(job.code, 0) << job.output;
+        EXPECT_EQ(job.output, "");
+    }
+}
+
+TEST_F(HeartbeatEndings, NoLimitNoHeartbeat) {
+    const End job = run_ranks(3, "dies 0");
+    EXPECT_NE(job.code, 0);
+    EXPECT_THAT(job.output, Not(HasSubstr("sluice:")));
+}
 
 }  // namespace
 }  // namespace sluice::test

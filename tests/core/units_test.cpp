@@ -58,5 +58,30 @@ TEST(BytesText, TakesTheLargestUnitThatFits) {
     EXPECT_EQ(bytes_text(3ULL << 50), "3072.00 TiB");
 }
 
+TEST(ParseDuration, ReadsUnitsAndClocks) {
+    const std::pair<std::string_view, double> kCases[] = {{"0", 0},
+                                                          {"90", 90},
+                                                          {"90s", 90},
+                                                          {"1.5s", 1.5},
+                                                          {"30m", 1800},
+                                                          {"1.5h", 5400},
+                                                          {"2d", 172800},
+                                                          {"02:30", 150},
+                                                          {"1:30:00", 5400},
+                                                          {"1-00:00:00", 86400},
+                                                          {"2-12:00", 173520},
+                                                          {"100:00:00", 360000}};
+    for (const auto& [text, seconds] : kCases)
+        EXPECT_EQ(parse_duration(text, "--time-limit"), seconds) << text;
+}
+
+TEST(ParseDuration, RefusesWhatIsNoTime) {
+    for (const std::string_view text : {"", " ", "s", "-1", "-5m", "90 s", "1:2:3:4", "1:", ":30", "1:60",
+                                        "1h30m", "nan", "inf", "1-", "1-2", "soon", "1e12"}) {
+        expect_error([&] { (void)parse_duration(text, "--time-limit"); }, ExitCode::Usage,
+                     {"--time-limit", text, "30m"});
+    }
+}
+
 }  // namespace
 }  // namespace sluice

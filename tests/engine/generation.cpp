@@ -6,21 +6,23 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <utility>
 
 namespace sluice::test {
 namespace {
 
 class ListedRequests : public PromptSource {
 public:
-    explicit ListedRequests(const std::vector<Request>& requests) : requests_(requests) {}
+    ListedRequests(const std::vector<Request>& requests, int quiet) : requests_(requests), quiet_(quiet) {}
     std::optional<ParsedLine> next() override {
         if (next_ == requests_.size()) return std::nullopt;
         return requests_[next_++];
     }
-    bool ready(int) override { return true; }
+    bool ready(int) override { return quiet_-- <= 0; }
 
 private:
     const std::vector<Request>& requests_;
+    int quiet_;
     std::size_t next_ = 0;
 };
 
@@ -40,19 +42,31 @@ public:
           longest_(std::min(model.config().max_length, scheduler_.longest_sequence())),
           encoder_(*tokenizer_, chat_template_of(files_),
                    {false, "", model.config().vocab, longest_prompt > 0 ? longest_prompt : longest_}),
-          source_(requests),
-          engine_(engine) {}
+          source_(requests, settings.quiet),
+          engine_(engine),
+          settings_(settings) {}
 
-    LoopParts parts() { return {source_, encoder_, *tokenizer_, scheduler_, engine_}; }
+    LoopParts parts(RunResult& result) {
+        return {source_,
+                encoder_,
+                *tokenizer_,
+                scheduler_,
+                engine_,
+                settings_.has_room,
+                [&result] { ++result.idle_calls; }};
+    }
     int longest() const { return longest_; }
 
     void run(RequestLoop& loop, RunResult& result) {
-        Progress progress(Progress::Mode::Off, Purpose::Generate, std::nullopt, {});
-        const auto watch = [&] {
+        int steps = 0;
+        std::int64_t rows = 0;
+        const auto stop = [&] {
             result.most_running = std::max(result.most_running, scheduler_.running());
-            return false;
+            const Tally& tally = loop.tally();
+            if (std::exchange(rows, tally.prefill_rows + tally.decode_rows) != rows) ++steps;
+            return steps == settings_.steps;
         };
-        loop.run(watch, progress);
+        loop.run(stop, [&](const Tally&) { ++result.rounds; });
         result.tally = loop.tally();
     }
 
@@ -64,23 +78,38 @@ private:
     RequestEncoder encoder_;
     ListedRequests source_;
     Engine& engine_;
+    const RunSettings& settings_;
 };
 
 void generate(SmallModel& model, Engine& engine, const RunSettings& settings,
               const std::vector<Request>& requests, RunResult& result) {
     Leading leading(model, engine, settings, 0, requests);
-    const auto on_text = [&](std::string_view id, std::string_view piece) {
-        result.pieces[std::string(id)].emplace_back(piece);
+    GeneratorOptions options;
+    options.return_tokens = true;
+    options.keep_logprobs = settings.keep_logprobs;
+    options.longest = leading.longest();
+    options.end_of_turn = settings.end_of_turn;
+    if (settings.streams) {
+        options.on_text = [&](std::string_view id, std::string_view piece) {
+            result.pieces[std::string(id)].emplace_back(piece);
+        };
+    }
+    options.earlier = [&](const Request&, std::uint64_t fingerprint) -> std::optional<PartialAnswer> {
+        const auto known = std::ranges::find(settings.earlier, fingerprint, &PartialAnswer::fingerprint);
+        return known == settings.earlier.end() ? std::nullopt : std::optional(*known);
     };
-    Generator generator(leading.parts(), {true, leading.longest(), settings.end_of_turn, on_text},
-                        [&](const Answer& answer) { result.answers[answer.completion.id] = answer; });
+    Generator generator(leading.parts(result), options, [&](const Answer& answer) {
+        result.answers[answer.completion.id] = answer;
+        if (settings.on_answer) settings.on_answer(answer);
+    });
     leading.run(generator, result);
+    result.unfinished = generator.unfinished();
 }
 
 void score(SmallModel& model, Engine& engine, const RunSettings& settings,
            const std::vector<Request>& requests, RunResult& result) {
     Leading leading(model, engine, settings, std::numeric_limits<int>::max(), requests);
-    Scorer scorer(leading.parts(), leading.longest(),
+    Scorer scorer(leading.parts(result), leading.longest(),
                   [&](const Score& score) { result.scores[score.id_json] = score; });
     leading.run(scorer, result);
 }

@@ -5,6 +5,7 @@
 #include "engine/scorer.hpp"
 #include "support/small_model.hpp"
 
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,14 +22,24 @@ struct RunSettings {
     Products gemm = Products::Bf16;
     DType kv_dtype = DType::BF16;
     std::vector<Token> end_of_turn = {};
+    bool keep_logprobs = true;
+    bool streams = false;  // the texts as they appear; equal requests are computed one by one
+    int steps = -1;        // the run is stopped after so many; -1: at its end
+    std::vector<PartialAnswer> earlier = {};  // of a run that was stopped, by fingerprint
+    int quiet = 0;                            // so many looks at the input find nothing
+    std::function<bool(std::int64_t ordinal)> has_room = {};
+    std::function<void(const Answer&)> on_answer = {};
 };
 
 struct RunResult {
     std::map<std::string, Answer> answers;                   // by id
-    std::map<std::string, std::vector<std::string>> pieces;  // of their texts, as they appeared
+    std::map<std::string, std::vector<std::string>> pieces;  // of their texts, where they are streamed
     std::map<std::string, Score> scores;                     // by the JSON of the id
+    std::vector<PartialAnswer> unfinished;
     Tally tally;
     int most_running = 0;
+    int idle_calls = 0;
+    int rounds = 0;  // of admitting requests and a step
 };
 
 // Runs the requests to their end; every rank is a thread.

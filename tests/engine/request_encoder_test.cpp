@@ -1,5 +1,6 @@
 // Tokens expected here are those that the tokenizer's own authors' library gives (data/goldens).
 #include "engine/request_encoder.hpp"
+#include "engine/last_encoding.hpp"
 
 #include "core/json.hpp"
 #include "text/chat_formats.hpp"
@@ -225,6 +226,28 @@ TEST_F(SectionsTest, NamesInAMessageAreTheTokens) {
 TEST_F(RequestEncoderTest, TextThatIsNotUtf8IsAnError) {
     EXPECT_EQ(error_of(prompt("a\xff")).code, "not_tokenized");
     EXPECT_EQ(error_of(chat({{"user", "\xc3"}})).code, "not_tokenized");
+}
+
+// What another encoder would say shows that nothing is encoded again.
+TEST_F(RequestEncoderTest, AnInputThatFollowsItselfIsEncodedOnce) {
+    const auto tokenizer = make_tokenizer(files_);
+    const RequestEncoder encoder(*tokenizer, chat_template_of(files_), options_);
+    const RequestEncoder refusing(*tokenizer, chat_template_of(files_), {false, "", 2048, 0});
+    LastEncoding last;
+    const std::vector<Request> inputs = {prompt("Hello, world!"),
+                                         chat({{"user", "Hello, world!"}}),
+                                         chat({{"assistant", "Hello, world!"}}),
+                                         chat({{"user", "Hello"}}),
+                                         tokens({5, 6, 7}),
+                                         prompt("")};
+    for (const Request& input : inputs) {
+        Request asked = input;
+        const Encoded first = last.of(encoder, asked);
+        EXPECT_EQ(std::get<std::vector<Token>>(first), tokens_of(input));
+        EXPECT_TRUE(std::get<std::string>(asked.input).empty()) << "it is taken";
+        Request again = input;
+        EXPECT_EQ(std::get<std::vector<Token>>(last.of(refusing, again)), tokens_of(input));
+    }
 }
 
 }  // namespace

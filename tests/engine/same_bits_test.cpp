@@ -125,6 +125,7 @@ TEST_P(SameBits, InABatchOfSixtyFour) {
     RunSettings settings = plain();
     settings.policy = {64, 4096, 512, true};
     settings.pages = 1024;
+    settings.streams = true;  // each is computed
     RunResult result = run_requests(settings, crowd);
     EXPECT_EQ(result.most_running, 64);
     for (int copy = 0; copy < 8; ++copy) {
@@ -242,11 +243,11 @@ TEST_P(SameBitsOfScores, OnAnyNumberOfRanksInAnyBatchAndChunk) {
     expect_same(1, 1, {2, 2, 1, false});
 }
 
-// Many start together in chunks, and soon want more pages than there are.
-TEST_P(SameBitsOfScores, WhenTextsArePreempted) {
+// Many could start together in chunks, and would want more pages than there are.
+TEST_P(SameBitsOfScores, InFewPages) {
     for (const bool share : {false, true}) {
         const RunResult result = expect_same(2, 2, {16, 128, 20, share}, 9);
-        EXPECT_GT(result.tally.preemptions, 0);
+        EXPECT_EQ(result.tally.preemptions, 0) << "texts start when there is room for all of them";
         EXPECT_EQ(result.tally.shared_tokens > 0, share);
     }
 }

@@ -11,6 +11,7 @@ namespace {
 
 TEST(Streaming, PiecesAreTheTextInWholeCharacters) {
     RunSettings settings;
+    settings.streams = true;
     settings.checkpoint = "wide";  // of random weights: many tokens end within a character
     std::vector<Request> requests;
     for (std::uint64_t seed = 0; seed < 24; ++seed) {

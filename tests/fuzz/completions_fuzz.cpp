@@ -7,21 +7,31 @@
 #include <algorithm>
 #include <string>
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    using namespace sluice;
-    const std::string input(fuzz::text_of(data, size));
+namespace {
+
+using namespace sluice;
+
+void resume(const std::string& input, OutputFormat format) {
     const fuzz::MemoryFile file(input);
     std::int64_t lines = 0;
-    if (!fuzz::accepts(ExitCode::File, [&] { lines = scan_completions(file.path()).lines(); })) {
+    if (!fuzz::accepts(ExitCode::File, [&] { lines = scan_completions(file.path(), format).lines(); })) {
         fuzz::promise(file.content() == input, "a refused file was changed");
-        return 0;
+        return;
     }
     const std::string kept = file.content();
     fuzz::promise(input.starts_with(kept), "more than the end was changed");
     fuzz::promise(kept.empty() || kept.ends_with('\n'), "the last line is not whole");
     const std::size_t last_line = input.substr(0, std::max<std::size_t>(input.size(), 1) - 1).rfind('\n') + 1;
     fuzz::promise(kept.size() >= last_line, "more than the last line was cut");
-    fuzz::promise(scan_completions(file.path()).lines() == lines && file.content() == kept,
+    fuzz::promise(scan_completions(file.path(), format).lines() == lines && file.content() == kept,
                   "another look finds something else");
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    const std::string input(fuzz::text_of(data, size));
+    resume(input, OutputFormat::AsAsked);
+    resume(input, OutputFormat::Txt);
     return 0;
 }

@@ -7,6 +7,7 @@
 #include "text/line_reader.hpp"
 #include "text/prompt_file.hpp"
 #include "text/request_json.hpp"
+#include "text/sampling_json.hpp"
 #include "text/utf8.hpp"
 
 #include <sys/socket.h>
@@ -31,6 +32,8 @@ Completion answer(const ParsedLine& line) {
     completion.id = request.id;
     completion.id_json = request.id_json;
     completion.meta_json = request.meta_json;
+    completion.index = request.index;
+    completion.n = request.sampling.n;
     return completion;
 }
 
@@ -43,12 +46,15 @@ void check_answer(const Completion& completion, const std::string& line) {
     promise(json.contains("meta") == !completion.meta_json.empty(), "meta was lost");
 }
 
-void check_prompts(std::string_view input, PromptFormat format, Purpose purpose) {
+void check_prompts(std::string_view input, const PromptOptions& options) {
     const MemoryFile prompts(input);
     std::string answers;
     std::int64_t count = 0;
-    const auto lines = open_prompts({prompts.path()}, format, Sampling{}, purpose);
-    for (; const auto line = lines->next(); ++count) {
+    const auto lines = open_prompts({prompts.path()}, options);
+    while (const auto line = lines->next()) {
+        if (const auto* request = std::get_if<Request>(&*line))
+            promise(request->index >= 0 && request->index < request->sampling.n, "an index out of range");
+        ++count;
         const Completion completion = answer(*line);
         const std::string text = to_json_line(completion);
         check_answer(completion, text);
@@ -57,8 +63,7 @@ void check_prompts(std::string_view input, PromptFormat format, Purpose purpose)
     const MemoryFile output(answers);
     Finished finished = scan_completions(output.path());
     promise(finished.lines() == count, "{} of {} answers were found again", finished.lines(), count);
-    const auto rest =
-        skip_finished(open_prompts({prompts.path()}, format, Sampling{}, purpose), std::move(finished));
+    const auto rest = skip_finished(open_prompts({prompts.path()}, options), std::move(finished));
     promise(!rest->next().has_value(), "a resumed run would answer a line twice");
 }
 
@@ -114,9 +119,11 @@ void check_line_reader(std::string_view input, std::size_t max_bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     using namespace sluice;
     const std::string_view input = fuzz::text_of(data, size);
-    for (const PromptFormat format : {PromptFormat::Auto, PromptFormat::Jsonl})
-        for (const Purpose purpose : {Purpose::Generate, Purpose::Score})
-            fuzz::accepts(ExitCode::File, [&] { fuzz::check_prompts(input, format, purpose); });
+    for (const PromptOptions& options :
+         {PromptOptions{}, PromptOptions{.purpose = Purpose::Score},
+          PromptOptions{.format = PromptFormat::Jsonl}, PromptOptions{.format = PromptFormat::OpenAi},
+          PromptOptions{.field = "prompt"}})
+        fuzz::accepts(ExitCode::File, [&] { fuzz::check_prompts(input, options); });
     fuzz::check_line_reader(input, size % 20);
     return 0;
 }

@@ -4,8 +4,10 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <random>
 #include <thread>
@@ -42,10 +44,64 @@ protected:
     std::string output() const { return path("out.jsonl"); }
     std::uintmax_t size() const { return exists("out.jsonl") ? std::filesystem::file_size(output()) : 0; }
     Ending resume(int ranks) const { return run(words("out.jsonl") + Words{"--resume"}, ranks); }
+    void survives_kills(int ranks, int usual) const;
     void expect_whole(const std::vector<std::string>& expected) const {
         EXPECT_EQ(sorted_lines(content("out.jsonl")), expected);
     }
 };
+
+bool runs(pid_t pid) {  // a zombie does not
+    std::ifstream file("/proc/" + std::to_string(pid) + "/stat");
+    std::string text;
+    std::getline(file, text);
+    const std::size_t name = text.rfind(") ");
+    return name != std::string::npos && text[name + 2] != 'Z';
+}
+
+// Kills all of the job, as the loss of a machine would; or, under mpirun, mpirun or one of the ranks, and
+// waits for what this does to the others.
+void kill_some(Process& process, std::mt19937& random) {
+    const std::vector<pid_t> tree = process.tree();
+    const std::size_t choice = random() % (2 * std::max<std::size_t>(tree.size(), 1));
+    if (tree.size() < 2 || choice >= tree.size()) {
+        process.kill_tree();
+        return;
+    }
+    ::kill(tree[choice], SIGKILL);
+    EXPECT_FALSE(process.wait(30).timed_out);
+    for (int tries = 0; tries < 300 && std::ranges::any_of(tree, runs); ++tries)
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    EXPECT_FALSE(std::ranges::any_of(tree, runs)) << "ranks outlive the job";
+}
+
+// SLUICE_KILLS=200 in the environment takes longer, and proves more.
+void ResumeTest::survives_kills(int ranks, int usual) const {
+    const char* wanted = std::getenv("SLUICE_KILLS");
+    std::mt19937 random(wanted == nullptr ? 7 : std::random_device()());
+    const std::vector<std::string> expected = undisturbed();
+    const auto whole = std::filesystem::file_size(path("whole.jsonl"));
+    const int kills = wanted == nullptr ? usual : std::atoi(wanted);
+    int caught = 0;
+    for (int kill = 0; kill < kills;) {
+        std::filesystem::remove(output());
+        for (; kill < kills && size() < whole; ++kill) {
+            const auto process = start(words("out.jsonl") + Words{"--resume"}, ranks);
+            if (kill % 4 == 3) {  // at any time: while it starts, reads weights, or works
+                std::this_thread::sleep_for(std::chrono::milliseconds(random() % 600));
+            } else if (grows_to(*process, output(), size() + 1 + random() % (whole / 8))) {
+                ++caught;
+            }
+            kill_some(*process, random);
+        }
+        const Ending end = resume(ranks);
+        EXPECT_EQ(end.code, 5) << end.err;
+        expect_whole(expected);
+    }
+    EXPECT_GE(caught, kills / 4) << "too few kills fell into the work to tell anything";
+    const Ending again = resume(ranks);
+    EXPECT_EQ(again.code, 5) << again.err;
+    expect_whole(expected);
+}
 
 // A limit on the size of files stands for a disk without room.
 TEST_F(ResumeTest, AfterTheDiskWasFull) {
@@ -110,28 +166,11 @@ INSTANTIATE_TEST_SUITE_P(Ranks, ExactlyOnce, testing::Values(0, 2), [](const aut
     return test.param == 0 ? std::string("alone") : "mpirun_" + std::to_string(test.param);
 });
 
-TEST_P(ExactlyOnce, AfterKillsAtAnyMoment) {
-    const std::vector<std::string> expected = undisturbed();
-    const auto whole = std::filesystem::file_size(path("whole.jsonl"));
-    std::mt19937 random(7);
-    const int kills = GetParam() == 0 ? 16 : 7;
-    int caught = 0;
-    for (int kill = 0; kill < kills && size() < whole; ++kill) {
-        const auto process = start(words("out.jsonl") + Words{"--resume"}, GetParam());
-        if (kill % 4 == 3) {  // at any time: while it starts, reads weights, or works
-            std::this_thread::sleep_for(std::chrono::milliseconds(random() % 600));
-        } else if (grows_to(*process, output(), size() + 1 + random() % (whole / 8))) {
-            ++caught;
-        }
-        process->kill_tree();
-    }
-    EXPECT_GE(caught, 3) << "too few kills fell into the work to tell anything";
-    const Ending end = resume(GetParam());
-    EXPECT_EQ(end.code, 5) << end.err;
-    expect_whole(expected);
-    const Ending again = resume(GetParam());
-    EXPECT_EQ(again.code, 5) << again.err;
-    expect_whole(expected);
+TEST_P(ExactlyOnce, AfterKillsAtAnyMoment) { survives_kills(GetParam(), GetParam() == 0 ? 16 : 7); }
+
+TEST_F(ResumeTest, AfterKillsOfFourRanks) {
+    if (SLUICE_HAVE_MPI == 0) GTEST_SKIP() << "built without MPI";
+    survives_kills(4, 4);
 }
 
 TEST_P(ExactlyOnce, AfterTheFileWasCutAnywhere) {

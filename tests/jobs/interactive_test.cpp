@@ -295,5 +295,15 @@ TEST_P(OnRanks, AnAnswerIsStoppedByACommand) {
     expect_cut(ending.out.substr(0, ending.out.size() - 1));
 }
 
+TEST_P(OnRanks, ASignalToAnyRankEndsItWhileItWaitsForAMessage) {
+    const auto dialog = talk(kGreedy, On::Pipes, 2);
+    ASSERT_TRUE(dialog->notes("ready"));
+    const std::vector<pid_t> tree = dialog->tree();
+    ASSERT_EQ(tree.size(), 3U) << "mpirun and two ranks";
+    ::kill(tree[2], SIGTERM);
+    ASSERT_TRUE(dialog->notes("stopped by signal 15")) << dialog->err();
+    EXPECT_EQ(dialog->wait().code, 75);
+}
+
 }  // namespace
 }  // namespace sluice::test

@@ -167,7 +167,9 @@ TEST_P(Refusals, AModelThatDoesNotFitInMemory) {
 
 TEST_P(Refusals, PromptFilesThatCannotBeRead) {
     expect_refused(files("v3", "nowhere.txt", "out.jsonl"), 4, {"nowhere.txt", "No such file"});
-    expect_refused(files("v3", ".", "out.jsonl"), 4, {"folder"});
+    std::filesystem::create_directory(folder_ / "empty");
+    expect_refused(files("v3", "empty", "out.jsonl"), 4, {"folder", "empty"});
+    expect_refused(files("v3", "none-*.txt", "out.jsonl"), 4, {"none-*.txt"});
 }
 
 TEST_P(Refusals, OutputsThatCannotBeWritten) {

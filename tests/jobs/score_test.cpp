@@ -239,9 +239,23 @@ TEST_F(Scoring, RefusesWhatItCannotDo) {
     refused({"--max-batch", "300"}, 2, "--max-batch-tokens 256");
     const Ending help = run({"--help"});
     EXPECT_EQ(help.code, 0);
-    for (const char* option : {"--input", "--output", "--logprobs", "--chat", "--max-batch-tokens",
-                               "--resume", "--kv-memory", "--gemm", "--progress", "--comm"})
+    for (const char* option :
+         {"--input",       "--output",    "--logprobs",   "--chat",       "--max-batch-tokens",
+          "--resume",      "--kv-memory", "--gemm",       "--progress",   "--comm",
+          "--field",       "--partition", "--ordered",    "--sync-every", "--time-limit",
+          "--stop-margin", "--stop-file", "--max-errors", "--metrics",    "--heartbeat-limit"})
         EXPECT_THAT(help.out, HasSubstr(option));
+}
+
+TEST_F(Scoring, StopsAndGoesOnLikeGenerating) {
+    folder_.put("in.txt", "Speak, speak.\nHark\nFirst Citizen:\n");
+    const Words words = files("v3", "in.txt", "out.jsonl") + Words{"--metrics", path("run.json")};
+    EXPECT_EQ(run(words + Words{"--time-limit", "0.000001s"}).code, 75);
+    EXPECT_EQ(run(words + Words{"--resume"}).code, 0);
+    const OrderedJson metrics = OrderedJson::parse(content("run.json"));
+    EXPECT_EQ(metrics["state"], "complete");
+    EXPECT_EQ(metrics["requests"]["answered"], 3);
+    EXPECT_EQ(lines_of(content("out.jsonl")).size(), 3U);
 }
 
 // A file of completions is no file of scores.

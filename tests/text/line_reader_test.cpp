@@ -99,6 +99,20 @@ TEST(LineReader, IsReadyWhenALineIsWhole) {
     EXPECT_FALSE(reader.next());
 }
 
+TEST(LineReader, ReadsALongLineInSeveralCalls) {
+    const ScratchFolder folder;
+    const std::string line(50U << 20, 'a');
+    const PosixFile file = open_to_read(folder.put("x", line + "\nb\n"));
+    LineReader reader(file.fd(), "x", 100);
+    EXPECT_FALSE(reader.ready(0));
+    int calls = 1;
+    while (calls < 100 && !reader.ready(0)) ++calls;
+    EXPECT_LT(calls, 100);
+    EXPECT_EQ(reader.next()->text, line.substr(0, 100));
+    EXPECT_TRUE(reader.ready(0));
+    EXPECT_EQ(reader.next()->begin, (50 << 20) + 1);
+}
+
 TEST(LineReader, SaysWhyReadingFailed) {
     const ScratchFolder folder;
     const PosixFile file = open_file(folder.path(), O_RDONLY);

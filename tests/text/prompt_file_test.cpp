@@ -1,8 +1,10 @@
 #include "text/prompt_file.hpp"
 
 #include "core/json.hpp"
+#include "packed.hpp"
 #include "support/scratch_folder.hpp"
 #include "text/posix_file.hpp"
+#include "text/prompt_count.hpp"
 #include "text/request_json.hpp"
 
 #include <fcntl.h>
@@ -22,7 +24,7 @@ using Paths = std::vector<std::filesystem::path>;
 std::vector<ParsedLine> read_all(const Paths& paths, PromptFormat format = PromptFormat::Auto,
                                  const Sampling& defaults = {}) {
     std::vector<ParsedLine> lines;
-    const auto source = open_prompts(paths, format, defaults);
+    const auto source = open_prompts(paths, {.format = format, .defaults = defaults});
     while (auto line = source->next()) lines.push_back(std::move(*line));
     return lines;
 }
@@ -51,7 +53,7 @@ TEST(PromptTxt, OnePromptALine) {
     EXPECT_EQ(request(lines[0]).id_json, "\"p.txt:1\"");
     EXPECT_EQ(prompt(lines[1]), "  {second");
     EXPECT_EQ(request(lines[1]).where, "p.txt:4");
-    EXPECT_EQ(prompt(lines[2]), std::string("nul\0inside", 10));
+    EXPECT_EQ(code(lines[2]), "nul_byte");
     EXPECT_EQ(code(lines[3]), "bad_utf8");
     EXPECT_EQ(std::get<FailedRequest>(lines[3]).id_json, "\"p.txt:6\"");
     EXPECT_EQ(prompt(lines[4]), "last");
@@ -97,7 +99,7 @@ TEST(PromptJsonl, ReadsTheThreeInputs) {
 }
 
 ParsedLine parse_text(std::string_view json) {
-    return parse_jsonl_line(json, "p.jsonl:1", {}, Purpose::Score);
+    return parse_json_line(json, "p.jsonl:1", {.purpose = Purpose::Score});
 }
 
 TEST(PromptJsonl, OfTextsMayHaveACompletionToScore) {
@@ -115,6 +117,9 @@ TEST(PromptJsonl, OfTextsMayHaveACompletionToScore) {
     EXPECT_EQ(code(parse_text(R"({"text":"a","completion":""})")), "empty_completion");
     EXPECT_EQ(code(parse_text(R"({"text":"a","completion":["b"]})")), "bad_completion");
     EXPECT_EQ(code(parse_text(R"({"text":"a","logprobs":21})")), "bad_option");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","n":2})")), "bad_option");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","n":1})")), "");
+    EXPECT_EQ(code(parse_text(R"({"text":"a","custom_id":"b"})")), "unknown_key");
     EXPECT_EQ(code(parse_one(R"({"text":"a"})")), "unknown_key") << "generating knows no text";
     EXPECT_EQ(code(parse_one(R"({"prompt":"a","completion":"b"})")), "unknown_key");
 }
@@ -247,7 +252,77 @@ INSTANTIATE_TEST_SUITE_P(
         BadLine{with_prompt(R"("stop":"")"), "bad_option", "stop"},
         BadLine{with_prompt(R"("stop":["a",""])"), "bad_option", "stop"},
         BadLine{with_prompt(R"("stop":["a",1])"), "bad_option", "stop is [\"a\",1]"},
-        BadLine{with_prompt(R"("ignore_eos":1)"), "bad_option", "ignore_eos is 1"}));
+        BadLine{with_prompt(R"("ignore_eos":1)"), "bad_option", "ignore_eos is 1"},
+        BadLine{with_prompt(R"("n":0)"), "bad_option", "n is 0: expected a whole number from 1 to 1024"},
+        BadLine{with_prompt(R"("n":1025)"), "bad_option", "n is 1025"},
+        BadLine{with_prompt(R"("custom_id":"a")"), "unknown_key", "custom_id"}));
+
+// ---- zero bytes ----
+
+struct NulCase {
+    std::string line, code, prompt;
+};
+
+class ANulByte : public testing::TestWithParam<NulCase> {};
+
+TEST_P(ANulByte, IsRefusedUnlessItIsEscaped) {
+    const bool json = GetParam().line.starts_with('{');
+    const ScratchFolder folder;
+    const auto lines = read_all({folder.put(json ? "p.jsonl" : "p.txt", GetParam().line + "\n")});
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_EQ(code(lines[0]), GetParam().code);
+    EXPECT_TRUE(!code(lines[0]).empty() || prompt(lines[0]) == GetParam().prompt);
+}
+
+using namespace std::string_literals;
+INSTANTIATE_TEST_SUITE_P(Lines, ANulByte,
+                         testing::Values(NulCase{"\0"s, "nul_byte", ""}, NulCase{"a\0b"s, "nul_byte", ""},
+                                         NulCase{"ab\0"s, "nul_byte", ""},
+                                         NulCase{R"({"prompt":"a\u0000b"})", "", "a\0b"s},
+                                         NulCase{"{\"prompt\":\"a\0b\"}"s, "bad_json", ""},
+                                         NulCase{"{\"prompt\":\"a\"}\0"s, "bad_json", ""},
+                                         NulCase{"{\"prompt\":\"a\"\0}"s, "bad_json", ""},
+                                         NulCase{"{\0\"prompt\":\"a\"}"s, "bad_json", ""}));
+
+// ---- a field of somebody's data set ----
+
+ParsedLine parse_field(std::string_view json) {
+    return parse_json_line(json, "p.jsonl:1", {.field = "question"});
+}
+
+TEST(PromptField, IsTheInputAndTheRestIsPassedOver) {
+    const ParsedLine line = parse_field(
+        R"({"id":7,"question":"why?","prompt":1,"temperature":"x","custom_id":1,"x":1,"x":2,"meta":[1 ]})");
+    EXPECT_EQ(prompt(line), "why?");
+    EXPECT_EQ(request(line).id, "7");
+    EXPECT_EQ(request(line).meta_json, "[1]");
+    EXPECT_EQ(request(line).sampling.temperature, 1.0F);
+    const ParsedLine chat = parse_field(R"({"question":[{"role":"user","content":"u"}]})");
+    EXPECT_EQ(std::get<std::vector<Message>>(request(chat).input).at(0).content, "u");
+    const ParsedLine tokens = parse_field(R"({"question":[3,1]})");
+    EXPECT_EQ(std::get<std::vector<Token>>(request(tokens).input), (std::vector<Token>{3, 1}));
+    const ScratchFolder folder;
+    const auto open = [&](PromptFormat format) {
+        return open_prompts({folder.put("a.txt", "{\"f\":\"x\"}\n")}, {.format = format, .field = "f"});
+    };
+    EXPECT_EQ(prompt(*open(PromptFormat::Auto)->next()), "x");
+    expect_error([&] { open(PromptFormat::Txt); }, ExitCode::Usage, {"field f", "jsonl"});
+    expect_error([&] { open(PromptFormat::OpenAi); }, ExitCode::Usage, {"field f", "jsonl"});
+}
+
+TEST(PromptField, IsRefusedWhereItIsNoInput) {
+    const ParsedLine missing = parse_field(R"({"id":7,"prompt":"p"})");
+    EXPECT_EQ(code(missing), "no_prompt");
+    EXPECT_THAT(std::get<FailedRequest>(missing).error.message, HasSubstr("\"question\""));
+    EXPECT_EQ(std::get<FailedRequest>(missing).id, "7");
+    EXPECT_EQ(code(parse_field(R"({"question":null})")), "bad_prompt");
+    EXPECT_EQ(code(parse_field(R"({"question":""})")), "empty_prompt");
+    EXPECT_EQ(code(parse_field(R"({"question":[]})")), "empty_prompt");
+    EXPECT_EQ(code(parse_field(R"({"question":["a"]})")), "bad_tokens");
+    EXPECT_EQ(code(parse_field(R"({"question":[{"role":"king","content":""}]})")), "unknown_role");
+    EXPECT_EQ(code(parse_field(R"({"question":"a","question":"b"})")), "repeated_key");
+    EXPECT_EQ(code(parse_field(R"({"question":"a","id":1.5})")), "bad_id");
+}
 
 TEST(PromptJsonl, AFailedLineKeepsItsIdAndMeta) {
     const ParsedLine line = parse_one(R"({"id":17,"prompt":"p","top_k":-1,"meta":{"k":1}})");
@@ -291,12 +366,20 @@ TEST(PromptFiles, TheFormatFollowsTheNameThenTheFirstByte) {
     EXPECT_EQ(code(read_all({folder / "b"}, PromptFormat::Jsonl).at(0)), "bad_json");
     EXPECT_EQ(code(read_all({folder.put("c.jsonl", "plain\n")}).at(0)), "bad_json");
     EXPECT_TRUE(read_all({folder.put("d", ""), folder.put("e.jsonl", "\n\n")}).empty());
+    const std::string batch = R"({"custom_id":"c","url":"/v1/completions","body":{"prompt":"p"}})"
+                              "\n{\"prompt\":\"q\"}\n";
+    const auto mixed = read_all({folder.put("f.jsonl", batch)});
+    EXPECT_EQ(request(mixed.at(0)).api, Api::Completions);
+    EXPECT_EQ(request(mixed.at(1)).api, Api::None);
+    EXPECT_EQ(code(read_all({folder / "f.jsonl"}, PromptFormat::Jsonl).at(0)), "unknown_key");
+    EXPECT_EQ(code(read_all({folder / "f.jsonl"}, PromptFormat::OpenAi).at(1)), "bad_id");
+    EXPECT_EQ(std::get<FailedRequest>(read_all({folder / "b"}, PromptFormat::OpenAi).at(0)).api, Api::Chat);
 }
 
 TEST(PromptFiles, AreCheckedBeforeTheFirstLine) {
     const ScratchFolder folder;
     const auto good = folder.put("good.txt", "a\n");
-    const auto open = [](const Paths& paths) { open_prompts(paths, PromptFormat::Auto, {}); };
+    const auto open = [](const Paths& paths) { open_prompts(paths, {}); };
     expect_error([&] { open({}); }, ExitCode::Usage, {"no prompt file"});
     expect_error([&] { open({good, folder / "none.txt"}); }, ExitCode::File, {"none.txt", "No such file"});
     expect_error([&] { open({good, folder.path()}); }, ExitCode::File, {folder.path().string(), "folder"});
@@ -313,6 +396,37 @@ TEST(PromptFiles, AreCheckedBeforeTheFirstLine) {
         ExitCode::Usage, {good.string(), (folder / "sub/good.txt").string(), "good.txt:1"});
     expect_error([&] { open({good, good}); }, ExitCode::Usage, {good.string()});
     expect_error([&] { open({"-", "-"}); }, ExitCode::Usage, {"-"});
+}
+
+TEST(PromptFiles, MayBePacked) {
+    const ScratchFolder folder;
+    const std::string json = "{\"prompt\":\"{\"}\n\n{\"prompt\":\"q\"}\n";
+    const auto lines = read_all({folder.put("a.jsonl.gz", gzip(json)), folder.put("b.txt.zst", zstd("{t\n")),
+                                 folder.put("c", gzip(json)), folder.put("d.jsonl", zstd(json)),
+                                 folder.put("e.txt.gz", "not packed\n")});
+    ASSERT_EQ(lines.size(), 8U);
+    EXPECT_EQ(prompt(lines[0]), "{");
+    EXPECT_EQ(request(lines[1]).id, "a.jsonl.gz:3");
+    EXPECT_EQ(prompt(lines[2]), "{t");
+    EXPECT_EQ(prompt(lines[4]), "q");
+    EXPECT_EQ(prompt(lines[6]), "q");
+    EXPECT_EQ(prompt(lines[7]), "not packed");
+    const auto torn = folder.put("torn.jsonl.gz", gzip(json).substr(0, 20));
+    expect_error([&] { read_all({torn}); }, ExitCode::File, {torn.string(), "gzip", "cut short"});
+}
+
+TEST(PromptFiles, AreCountedWhereTheyArePlain) {
+    const ScratchFolder folder;
+    const auto a = folder.put("a.txt", "1\n\n2\n \t\r\n3");
+    const auto b = folder.put("b.jsonl", "4\n5\n");
+    EXPECT_EQ(count_requests({a, b}), 5);
+    EXPECT_EQ(count_requests({a, b}, {.part = 1, .parts = 2}), 3);
+    EXPECT_EQ(count_requests({a, b}, {.part = 2, .parts = 2}), 2);
+    EXPECT_EQ(count_requests({a, b}, {.part = 7, .parts = 7}), 0);
+    EXPECT_EQ(count_requests({a, "-"}), std::nullopt);
+    EXPECT_EQ(count_requests({a, folder.put("c.txt", gzip("1\n"))}), std::nullopt);
+    EXPECT_EQ(count_requests({folder.put("d.txt", zstd("1\n")), a}), std::nullopt);
+    EXPECT_EQ(count_requests({folder.put("e.txt", "(")}), 1) << "begins as zstd does";
 }
 
 TEST(PromptFiles, AreReadInOrder) {

@@ -23,7 +23,7 @@ TEST(RunRecord, HoldsEveryValueInTheGivenOrder) {
     for (const auto& item : read.items()) names.push_back(item.key());
     EXPECT_EQ(names, (std::vector<std::string>{"model", "max_new_tokens", "temperature", "top_k", "top_p",
                                                "min_p", "repetition_penalty", "seed", "stop", "ignore_eos",
-                                               "logprobs", "slices"}));
+                                               "logprobs", "n", "slices"}));
     EXPECT_EQ(read["model"], "deepseek \"v3\"");
     EXPECT_NE(text.find("\"temperature\": 0.7,"), std::string::npos) << text;
     EXPECT_EQ(read["seed"].get<std::uint64_t>(), 18446744073709551615ULL);
@@ -73,6 +73,37 @@ TEST(RunRecord, SaysWhyItCannotBeWritten) {
     const ScratchFolder folder;
     expect_error([&] { write_run_record(folder / "none/out.jsonl", sample()); }, ExitCode::File,
                  {"none/out.jsonl.run.json", "No such file or directory"});
+}
+
+TEST(RunRecord, IsReadAsItWasWritten) {
+    const ScratchFolder folder;
+    write_run_record(folder / "out.jsonl", sample());
+    const RunRecord read = read_run_record(folder / "out.jsonl");
+    ASSERT_EQ(read.values.size(), sample().values.size());
+    EXPECT_EQ(read.values.front(), sample().values.front());
+    EXPECT_EQ(*read.find("temperature"), "0.7");
+    EXPECT_EQ(*read.find("seed"), "18446744073709551615");
+    EXPECT_EQ(read.find("nothing"), nullptr);
+    EXPECT_TRUE(differences(read, sample()).empty());
+}
+
+TEST(RunRecord, AnEndMarkIsNoSetting) {
+    const ScratchFolder folder;
+    write_run_record(folder / "out.jsonl", sample());
+    const std::string before = content_of(folder / "out.jsonl.run.json");
+    EXPECT_FALSE(finished_lines(read_run_record(folder / "out.jsonl")).has_value());
+    for (const std::int64_t lines : {3, 5}) {
+        mark_finished(folder / "out.jsonl", lines);
+        EXPECT_EQ(finished_lines(read_run_record(folder / "out.jsonl")), lines);
+        EXPECT_NO_THROW(require_same_run(folder / "out.jsonl", sample()));
+    }
+    mark_unfinished(folder / "out.jsonl");
+    EXPECT_FALSE(finished_lines(read_run_record(folder / "out.jsonl")).has_value());
+    EXPECT_TRUE(differences(read_run_record(folder / "out.jsonl"), sample()).empty());
+    EXPECT_EQ(Json::parse(content_of(folder / "out.jsonl.run.json")), Json::parse(before));
+    RunRecord strange;
+    strange.add_json("finished", "[7]");
+    EXPECT_FALSE(finished_lines(strange).has_value());
 }
 
 }  // namespace

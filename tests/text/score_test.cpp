@@ -92,9 +92,9 @@ TEST(ScoreFile, ResumesWithItsTotals) {
     RunRecord record;
     record.add_text("job", "score");
     const auto begin = [&](const Score& score) {
-        CompletionFile file(folder / "out", OutputMode::Resume);
+        CompletionFile file({folder / "out", OutputMode::Resume});
         const Finished finished = file.begin(record);
-        file.write(score);
+        file.write(to_json_line(score));
         return finished;
     };
     EXPECT_EQ(begin(sample()).scores().tokens, 0);
