@@ -77,7 +77,7 @@ TEST_F(Failures, AStoppedRankIsNamed) { expect_end(1, SIGSTOP, "2", "is silent s
 TEST_F(Failures, AStoppedLeaderIsNamed) { expect_end(0, SIGSTOP, "2", "is silent since [0-9]+ s .*: .*"); }
 
 TEST_F(Failures, AHealthyRunHasNothingToSay) {
-    const Ending ending = run(words("1") + Words{"--log-level", "warning"}, 4);
+    const Ending ending = run(words("4") + Words{"--log-level", "warning"}, 4);
     EXPECT_EQ(ending.code, 0);
     EXPECT_EQ(ending.err, "");
 }
@@ -88,12 +88,12 @@ TEST_F(Failures, QuietInputIsNoHang) {
     ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
     const auto process =
         start(files("v3", "pipe", "out.jsonl") + Words{"--prompt-format", "txt", "--max-new-tokens", "4",
-                                                       "--heartbeat-limit", "1", "--log-level", "warning"},
+                                                       "--heartbeat-limit", "2", "--log-level", "warning"},
               2);
     const int writer = open_for_reader(*process, pipe);
     ASSERT_EQ(::write(writer, "Hark\n", 5), 5);
     EXPECT_TRUE(grows_to(*process, path("out.jsonl"), 1));
-    std::this_thread::sleep_for(std::chrono::seconds(4));
+    std::this_thread::sleep_for(std::chrono::seconds(6));
     ASSERT_EQ(::write(writer, "Hist\n", 5), 5);
     ::close(writer);
     const Ending ending = process->wait(30);
