@@ -37,6 +37,8 @@ std::vector<Number> numbers_of(const RunStatus& s) {
         {"requests", "answered", true, "by this run, errors included", count(now.answered)},
         {"requests", "answered_before", false, "by earlier runs", count(s.before.answered)},
         {"requests", "errors", true, "answered by an error record, by this run", count(now.errors)},
+        {"requests", "equal", true, "answered with what an equal one had computed",
+         count(now.answered_from_equal)},
         {"requests", "running", false, "in the batch", count(now.running)},
         {"requests", "waiting", false, "read, and not started", count(now.waiting)},
         {"tokens", "prompt", true, "of answered requests", count(now.prompt_tokens)},

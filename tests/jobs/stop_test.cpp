@@ -138,6 +138,7 @@ TEST_F(MetricsTest, TellHowTheRunWent) {
     EXPECT_EQ(metrics["requests"]["answered"], 40);
     EXPECT_EQ(metrics["requests"]["total"], 40);
     EXPECT_EQ(metrics["requests"]["errors"], 0);
+    EXPECT_EQ(metrics["requests"]["equal"], 0);
     std::int64_t tokens = 0;
     for (const std::string& line : lines_of(content("out.jsonl")))
         tokens += OrderedJson::parse(line)["completion_tokens"].get<std::int64_t>();
