@@ -1,9 +1,11 @@
 #include "kernels/cpu/pack.hpp"
 
+#include "kernels/cpu/interleave.hpp"
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/grid.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -18,27 +20,27 @@ struct Place {  // where one part's rows go
     std::int64_t padded_rows;
 };
 
-// Calls take(n, k, byte index of (n, k) in its panel) for rows [first, last) of a part, all in one panel. In
-// steps of 16 pairs, so that both a matrix and its transposed view are read by whole cache lines.
+// Calls take(n, k, byte index of (n, k) in its panel) for rows [first, last) of a part, all in one panel, and
+// the columns of block b from `begin` on, the first of a pair. In steps of 16 pairs, so that both a matrix
+// and its transposed view are read by whole cache lines.
 template <class Take>
-void for_each(const Place& place, Format format, std::int64_t first, std::int64_t last, Take take) {
+void for_each(const Place& place, Format format, std::int64_t first, std::int64_t last, int b,
+              std::int64_t begin, Take take) {
     constexpr std::int64_t kStep = 32;
     const Segment& segment = *place.segment;
     const std::int64_t element = pair_bytes(format) / (2 * kPanel);
     const bool planar = format == Format::F32;
-    for (int b = 0; b < segment.blocks; ++b) {
-        const std::int64_t begin = segment.block_col[b], end = segment.block_col[b + 1];
-        for (std::int64_t chunk = begin; chunk < end; chunk += kStep) {
-            const std::int64_t stop = std::min(end, chunk + kStep);
-            for (std::int64_t n = first; n < last; ++n) {
-                const std::int64_t lane = (place.part->row + n) % kPanel;
-                for (std::int64_t half = 0; half < 2; ++half) {
-                    const std::int64_t pair = segment.block_pair[b] + (chunk - begin) / 2;
-                    std::int64_t at = pair * pair_bytes(format) +
-                                      (planar ? half * kPanel + lane : lane * 2 + half) * element;
-                    for (std::int64_t k = chunk + half; k < stop; k += 2, at += pair_bytes(format))
-                        take(n, k, b, at);
-                }
+    const std::int64_t end = segment.block_col[b + 1];
+    for (std::int64_t chunk = begin; chunk < end; chunk += kStep) {
+        const std::int64_t stop = std::min(end, chunk + kStep);
+        for (std::int64_t n = first; n < last; ++n) {
+            const std::int64_t lane = (place.part->row + n) % kPanel;
+            for (std::int64_t half = 0; half < 2; ++half) {
+                const std::int64_t pair = segment.block_pair[b] + (chunk - segment.block_col[b]) / 2;
+                std::int64_t at =
+                    pair * pair_bytes(format) + (planar ? half * kPanel + lane : lane * 2 + half) * element;
+                for (std::int64_t k = chunk + half; k < stop; k += 2, at += pair_bytes(format))
+                    take(n, k, at);
             }
         }
     }
@@ -68,38 +70,142 @@ void pack_scales(const Place& place, std::int64_t first, std::int64_t last) {
 
 // Codes as they are, but for NaN: that becomes code 0 with a NaN scale, so the decoding in the inner loops
 // need not know it, and every product of the output is NaN as it must be.
-void pack_fp8(const Place& place, std::byte* panel, std::int64_t first, std::int64_t last) {
+fp8 finite_code(const Place& place, std::int64_t n, std::int64_t k, int b) {
+    const fp8 code = source<fp8>(place.part->matrix, n, k);
+    if ((code & 0x7fU) != 0x7fU) return code;
+    place.scales[b * place.padded_rows + place.part->row + n] = std::numeric_limits<float>::quiet_NaN();
+    return 0;
+}
+
+bool has_nan(const fp8* codes, std::int64_t count) {
+    std::uint8_t found = 0;  // its highest bit: a magnitude of 0x7f
+    for (std::int64_t i = 0; i < count; ++i)
+        found = static_cast<std::uint8_t>(found | ((codes[i] & 0x7fU) + 1));
+    return (found & 0x80U) != 0;
+}
+
+// One value after another, for whatever is not packed by whole panels.
+void pack_each(const Place& place, Format format, std::byte* panel, std::int64_t first, std::int64_t last,
+               int b, std::int64_t begin) {
     const HostMatrix& m = place.part->matrix;
-    for_each(place, Format::Fp8, first, last, [&](std::int64_t n, std::int64_t k, int b, std::int64_t at) {
-        fp8 code = source<fp8>(m, n, k);
-        if ((code & 0x7fU) == 0x7fU) {
-            code = 0;
-            place.scales[b * place.padded_rows + place.part->row + n] =
-                std::numeric_limits<float>::quiet_NaN();
+    using Index = std::int64_t;
+    const auto each = [&](auto value) {
+        for_each(place, format, first, last, b, begin,
+                 [&](Index n, Index k, Index at) { put(panel + at, value(n, k)); });
+    };
+    if (format == Format::Fp8) return each([&](Index n, Index k) { return finite_code(place, n, k, b); });
+    if (format == Format::Int8) return each([&](Index n, Index k) { return source<std::int8_t>(m, n, k); });
+    if (format == Format::F32) return each([&](Index n, Index k) { return m.at(n, k); });
+    if (m.dtype == DType::BF16 && m.scales == nullptr)
+        return each([&](Index n, Index k) { return source<bf16>(m, n, k); });
+    each([&](Index n, Index k) { return to_bf16(m.at(n, k)); });
+}
+
+const std::array<float, 256>& fp8_values() {
+    static const std::array<float, 256> values = [] {
+        std::array<float, 256> all{};
+        for (unsigned code = 0; code < all.size(); ++code) all[code] = fp8_to_float(static_cast<fp8>(code));
+        return all;
+    }();
+    return values;
+}
+
+// Columns [begin, end) of row n, all of one scale block, rounded.
+void round_run(const HostMatrix& m, std::int64_t n, std::int64_t begin, std::int64_t end, float scale,
+               bf16* out) {
+    const auto each = [&](auto first, auto value) {
+        const auto* at = static_cast<const decltype(first)*>(m.values) + n * m.row_stride;
+        for (std::int64_t k = begin; k < end; ++k) *out++ = to_bf16(value(at[k * m.col_stride]) * scale);
+    };
+    if (m.dtype == DType::F32) return each(float{}, [](float v) { return v; });
+    if (m.dtype == DType::BF16) return each(bf16{}, [](bf16 v) { return to_float(v); });
+    if (m.dtype == DType::I8) return each(std::int8_t{}, [](std::int8_t v) { return static_cast<float>(v); });
+    each(fp8{}, [&table = fp8_values()](fp8 v) { return table[v]; });
+}
+
+// Columns [begin, end) of row n, rounded: those of one scale block after another.
+void round_row(const HostMatrix& m, std::int64_t n, std::int64_t begin, std::int64_t end, bf16* out) {
+    if (m.scales == nullptr) return round_run(m, n, begin, end, 1, out);
+    const float* scales = m.scales + (n + m.row_offset) / m.block_rows * m.scale_row_stride;
+    while (begin < end) {
+        const std::int64_t block = (begin + m.col_offset) / m.block_cols;
+        const std::int64_t stop = std::min(end, (block + 1) * m.block_cols - m.col_offset);
+        round_run(m, n, begin, stop, scales[block * m.scale_col_stride], out);
+        out += stop - begin;
+        begin = stop;
+    }
+}
+
+// Whether rows need only be transposed: their values are kept as they are, and lie side by side.
+bool is_copied(const HostMatrix& m, Format format) {
+    const bool kept = format == Format::Fp8 || format == Format::Int8 ||
+                      (format == Format::Bf16 && m.dtype == DType::BF16 && m.scales == nullptr);
+    return kept && m.col_stride == 1;
+}
+
+// Columns [begin, end) of a whole panel, an even number, from row `first` on. False for e4m3 with a NaN.
+bool copy_panel(const Place& place, Format format, std::int64_t first, std::int64_t begin, std::int64_t end,
+                std::byte* out) {
+    const HostMatrix& m = place.part->matrix;
+    const auto element = static_cast<std::int64_t>(size_of(m.dtype));
+    const std::byte* rows[kPanel];
+    for (int lane = 0; lane < kPanel; ++lane) {
+        rows[lane] =
+            static_cast<const std::byte*>(m.values) + ((first + lane) * m.row_stride + begin) * element;
+        if (format == Format::Fp8 && has_nan(reinterpret_cast<const fp8*>(rows[lane]), end - begin))
+            return false;
+    }
+    if (format == Format::Bf16) {
+        Interleave<std::uint32_t>::run(rows, (end - begin) / 2, out);
+    } else {
+        Interleave<std::uint16_t>::run(rows, (end - begin) / 2, out);
+    }
+    return true;
+}
+
+// The same for values that become bfloat16, a tile at a time. They are read as they lie in memory.
+void round_panel(const HostMatrix& m, std::int64_t first, std::int64_t begin, std::int64_t end,
+                 std::byte* out) {
+    constexpr std::int64_t kCols = 64;
+    bf16 tile[kPanel][kCols];
+    const std::byte* rows[kPanel];
+    for (int lane = 0; lane < kPanel; ++lane) rows[lane] = reinterpret_cast<const std::byte*>(tile[lane]);
+    const HostMatrix turned = m.transposed();
+    for (; begin < end; begin += kCols, out += kCols / 2 * pair_bytes(Format::Bf16)) {
+        const std::int64_t stop = std::min(end, begin + kCols);
+        if (m.col_stride == 1) {
+            for (int lane = 0; lane < kPanel; ++lane) round_row(m, first + lane, begin, stop, tile[lane]);
+        } else {
+            for (std::int64_t k = begin; k < stop; ++k) {
+                bf16 column[kPanel];
+                round_row(turned, k, first, first + kPanel, column);
+                for (int lane = 0; lane < kPanel; ++lane) tile[lane][k - begin] = column[lane];
+            }
         }
-        put(panel + at, code);
-    });
+        Interleave<std::uint32_t>::run(rows, (stop - begin) / 2, out);
+    }
+}
+
+// The whole pairs of block b of a whole panel, by transposition. Returns the column from which on nothing is
+// packed yet.
+std::int64_t pack_pairs(const Place& place, Format format, std::byte* panel, std::int64_t first, int b) {
+    const HostMatrix& m = place.part->matrix;
+    const std::int64_t begin = place.segment->block_col[b];
+    const std::int64_t end = begin + (place.segment->block_col[b + 1] - begin) / 2 * 2;
+    std::byte* out = panel + place.segment->block_pair[b] * pair_bytes(format);
+    if (is_copied(m, format)) return copy_panel(place, format, first, begin, end, out) ? end : begin;
+    if (format != Format::Bf16) return begin;
+    round_panel(m, first, begin, end, out);
+    return end;
 }
 
 void pack_rows(const Place& place, Format format, std::int64_t first, std::int64_t last) {
-    const HostMatrix& m = place.part->matrix;
     std::byte* panel = place.panels + (place.part->row + first) / kPanel * place.segment->panel_bytes;
-    using Index = std::int64_t;
     if (place.scales != nullptr) pack_scales(place, first, last);
-    if (format == Format::Fp8) {
-        pack_fp8(place, panel, first, last);
-    } else if (format == Format::Int8) {
-        for_each(place, format, first, last,
-                 [&](Index n, Index k, int, Index at) { put(panel + at, source<std::int8_t>(m, n, k)); });
-    } else if (format == Format::F32) {
-        for_each(place, format, first, last,
-                 [&](Index n, Index k, int, Index at) { put(panel + at, m.at(n, k)); });
-    } else if (m.dtype == DType::BF16 && m.scales == nullptr) {
-        for_each(place, format, first, last,
-                 [&](Index n, Index k, int, Index at) { put(panel + at, source<bf16>(m, n, k)); });
-    } else {
-        for_each(place, format, first, last,
-                 [&](Index n, Index k, int, Index at) { put(panel + at, to_bf16(m.at(n, k))); });
+    for (int b = 0; b < place.segment->blocks; ++b) {
+        std::int64_t begin = place.segment->block_col[b];
+        if (last - first == kPanel) begin = pack_pairs(place, format, panel, first, b);
+        if (begin < place.segment->block_col[b + 1]) pack_each(place, format, panel, first, last, b, begin);
     }
 }
 
@@ -168,6 +274,14 @@ void claim(CpuWeight& weight, bool quantised) {
     }
 }
 
+// Whether some of a panel's bytes are no value's.
+bool has_padding(const Segment& segment, std::int64_t panel, std::int64_t rows) {
+    if ((panel + 1) * kPanel > rows) return true;
+    for (int b = 0; b < segment.blocks; ++b)
+        if ((segment.block_col[b + 1] - segment.block_col[b]) % 2 != 0) return true;
+    return false;
+}
+
 }  // namespace
 
 bool fits_pack(const PackArgs& /*args*/, const Machine& /*machine*/) { return true; }
@@ -181,8 +295,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
     }
     claim(*weight, grid.quantised);
     const std::int64_t padded = weight->panels * kPanel;
-    const std::int64_t tasks = weight->panels * weight->segments;
-    over_tasks(tasks, execution.threads, [&](std::int64_t task) {
+    const auto pack_panel = [&](std::int64_t task) {
         const auto s = static_cast<std::size_t>(task / weight->panels);
         const std::int64_t panel = task % weight->panels;
         const Segment& segment = weight->segment[s];
@@ -190,13 +303,25 @@ void run_pack(const PackArgs& args, const Execution& execution) {
         float* scales = segment.scales == nullptr
                             ? nullptr
                             : weight->scales.data() + (segment.scales - weight->scales.data());
-        std::memset(panels + panel * segment.panel_bytes, 0, static_cast<std::size_t>(segment.panel_bytes));
+        if (has_padding(segment, panel, weight->rows)) {
+            std::memset(panels + panel * segment.panel_bytes, 0,
+                        static_cast<std::size_t>(segment.panel_bytes));
+        }
         for (const WeightPart& part : args.parts) {
             const std::int64_t first = std::max<std::int64_t>(panel * kPanel - part.row, 0);
             const std::int64_t last = std::min((panel + 1) * kPanel - part.row, part.matrix.rows);
             if (part.segment != static_cast<int>(s) || first >= last) continue;
             pack_rows({&part, &segment, panels, scales, padded}, weight->format, first, last);
         }
+    };
+    // Neighbours go to one thread, for threads that first touch one huge page together clear it twice.
+    const std::int64_t panels = weight->panels * weight->segments;
+    const std::int64_t fair = panels / (4 * std::max(execution.threads, 1));
+    const std::int64_t huge_page = (2 << 20) * panels / static_cast<std::int64_t>(value_bytes(*weight) + 1);
+    const std::int64_t run = std::max<std::int64_t>(std::min(fair, huge_page), 1);
+    over_tasks((panels + run - 1) / run, execution.threads, [&](std::int64_t task) {
+        for (std::int64_t panel = task * run; panel < std::min(panels, (task + 1) * run); ++panel)
+            pack_panel(panel);
     });
     *args.out = weight;
 }
