@@ -53,7 +53,17 @@ run_ranks() {
     if ((code == 0)) && ! ended_well; then code=1; fi
     say "ended with exit code $code"
     if ((code == 75)) && [[ -z $ended_by_slurm ]] && ! stop_file_is_there "$@"; then requeue; fi
+    if ((code == 1 || code > 128)) && [[ -z $ended_by_slurm ]] && ! nodes_answer; then
+        say "a node of the job does not answer"
+        requeue
+    fi
     exit "$code"
+}
+
+# The ranks know of a lost node within seconds, and end; Slurm, which would start the job again, only minutes later.
+nodes_answer() {
+    ((SLURM_JOB_NUM_NODES == 1)) ||
+        timeout 30 srun --overlap --mpi=none --nodes="$SLURM_JOB_NUM_NODES" --ntasks-per-node=1 true >/dev/null 2>&1
 }
 
 # The program stops by itself in time. New versions of Slurm set this variable themselves.
