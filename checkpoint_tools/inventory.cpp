@@ -1,32 +1,26 @@
 #include "checkpoint_tools/inventory.hpp"
 
+#include "checkpoint/in_parallel.hpp"
 #include "checkpoint/layout.hpp"
-#include "core/error.hpp"
 
-#include <algorithm>
+#include <fmt/core.h>
+
 #include <cctype>
+#include <map>
+#include <mutex>
 #include <set>
-#include <utility>
+#include <string_view>
 
 namespace sluice {
 namespace {
 
-std::uint64_t foreign_bytes(const TensorSpec& spec, const SourceForm& form) {
-    const SlicePart whole = slice_part({spec.name, spec.full}, kCommonIndex, 1, form.block);
-    return static_cast<std::uint64_t>(spec.full.elements()) * size_of(form.dtype) +
-           static_cast<std::uint64_t>(whole.scale_rows.size() * whole.scale_cols.size()) * sizeof(float);
-}
-
-HeldTensor held_in(SluiceCheckpoint& checkpoint, TensorSpec spec) {
-    HeldTensor held;
-    const std::vector<int> slices = slices_of(spec, checkpoint.slices());
-    held.parts = static_cast<int>(slices.size());
-    for (const int slice : slices) {
-        const StoredPart part = checkpoint.find(spec, slice);
-        held.dtype = part.dtype;
-        held.bytes += part.bytes;
-    }
-    held.spec = std::move(spec);
+// Of a whole tensor, or of its parts in so many slices, each with the scales that it needs.
+HeldTensor held(const TensorSpec& spec, const ValueForm& form, std::optional<int> slices) {
+    const TensorSpec stored = slices ? spec : TensorSpec{spec.name, spec.full};
+    const std::vector<int> holders = slices_of(stored, slices.value_or(1));
+    HeldTensor held{spec, form.dtype, 0, static_cast<int>(holders.size())};
+    for (const int slice : holders)
+        held.bytes += slice_part(stored, slice, slices.value_or(1), form.block).bytes(form.dtype);
     return held;
 }
 
@@ -49,6 +43,7 @@ void replace_number(std::string& text, std::string_view before, char mark, int& 
 Pattern pattern_of(const std::string& name) {
     Pattern pattern{name};
     replace_number(pattern.text, "/layers/", '*', pattern.layer);
+    replace_number(pattern.text, "/mtp/", '*', pattern.layer);
     replace_number(pattern.text, "/experts/", '#', pattern.expert);
     return pattern;
 }
@@ -75,22 +70,29 @@ void put_ranges(std::string& text, char mark, const std::set<int>& numbers) {
 
 Inventory take_inventory(const std::filesystem::path& folder) {
     Inventory inventory;
-    if (is_sluice_checkpoint(folder)) {
+    inventory.source = open_source(folder);
+    std::optional<int> slices;
+    if (inventory.source->kind() == SourceKind::Sluice) {
         inventory.own = open_sluice_checkpoint(folder);
-    } else {
-        inventory.foreign = open_source(folder);
+        slices = inventory.own->slices();
     }
-    for (TensorSpec& spec : tensor_catalog(inventory.config())) {
-        if (inventory.own) {
-            inventory.tensors.push_back(held_in(*inventory.own, std::move(spec)));
-        } else {
-            const SourceForm form = inventory.foreign->form(spec);
-            const std::uint64_t bytes = foreign_bytes(spec, form);
-            inventory.tensors.push_back({std::move(spec), form.dtype, bytes, 1});
-        }
+    for (const TensorSpec& spec : inventory.source->tensors()) {
+        inventory.tensors.push_back(held(spec, inventory.source->form(spec), slices));
         inventory.bytes += inventory.tensors.back().bytes;
     }
     return inventory;
+}
+
+void summarize_all(Inventory& inventory, int threads,
+                   const std::function<void(std::uint64_t done, std::uint64_t total)>& progress) {
+    std::mutex mutex;  // of the progress
+    std::uint64_t done = 0;
+    in_parallel(inventory.tensors.size(), threads, [&](std::size_t index, std::size_t) {
+        HeldTensor& tensor = inventory.tensors[index];
+        tensor.values = summarize(inventory.source->tensor(tensor.spec));
+        const std::lock_guard lock(mutex);
+        progress(done += tensor.bytes, inventory.bytes);
+    });
 }
 
 std::string cut_text(const HeldTensor& tensor, int slices) {
@@ -117,7 +119,9 @@ std::vector<TensorGroup> group_tensors(const std::vector<HeldTensor>& tensors) {
         if (added) {
             groups.push_back({pattern.text, tensor, 0, 0});
             numbers.emplace_back();
+            if (tensor.values) groups.back().values.emplace();
         }
+        if (tensor.values) groups[found->second].values->add(*tensor.values);
         groups[found->second].count += 1;
         groups[found->second].bytes += tensor.bytes;
         numbers[found->second].layers.insert(pattern.layer);

@@ -11,8 +11,11 @@ namespace sluice {
 class ProgressLine {
 public:
     explicit ProgressLine(std::string what);
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+    ~ProgressLine() { clear(); }
     void update(std::uint64_t done, std::uint64_t total);
-    void clear();  // before anything else is printed
+    void clear();  // before anything else is printed on standard output or to the log
 
     double seconds() const;  // since the start
 

@@ -1,6 +1,7 @@
 // sluice-synth: see --help.
 #include "checkpoint/byte_tokenizer.hpp"
 #include "checkpoint/hf_files.hpp"
+#include "checkpoint/in_parallel.hpp"
 #include "checkpoint/synthetic.hpp"
 #include "checkpoint_tools/progress.hpp"
 #include "core/json.hpp"
@@ -11,11 +12,9 @@
 
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <map>
 #include <optional>
 #include <string>
-#include <thread>
 
 namespace sluice {
 namespace {
@@ -27,6 +26,7 @@ struct Options {
     std::uint64_t seed = 0;
     std::string file_size = "4GiB";
     int threads = 0;  // 0: all cores
+    bool sparse = false;
 };
 
 std::string wanted_config(const Options& options) {
@@ -70,20 +70,14 @@ void synthesize(const Options& options) {
     synthetic.file_bytes = parse_bytes(options.file_size, "--max-file-size");
     require(synthetic.file_bytes > 0, ExitCode::Usage,
             "--max-file-size 0: files cannot be that small; write e.g. 4GiB");
-    synthetic.threads = options.threads > 0
-                            ? options.threads
-                            : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+    synthetic.threads = usable_threads(options.threads);
+
+    synthetic.holes = options.sparse;
 
     ProgressLine line("writing " + options.output);
-    SyntheticResult result;
-    try {
-        result = write_synthetic_checkpoint(
-            options.output, synthetic,
-            [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
-    } catch (...) {
-        line.clear();
-        throw;
-    }
+    const SyntheticResult result = write_synthetic_checkpoint(
+        options.output, synthetic,
+        [&](std::uint64_t done, std::uint64_t total) { line.update(done, total); });
     line.clear();
     const double seconds = line.seconds();
     log_info("wrote {}: {} tensors in {} {}, {} in {:.1f} s ({:.2f} GB/s)", options.output, result.tensors,
@@ -128,6 +122,11 @@ void add_options(CLI::App& app, Options& options) {
         ->check(seed_problem)
         ->type_name("S")
         ->capture_default_str()
+        ->group("Model");
+    app.add_flag(
+           "--sparse", options.sparse,
+           "No values, only room for them: zeros that take no space on the disk, to try tools with models "
+           "of any size (then give --sparse to sluice-shard, too)")
         ->group("Model");
     app.add_option("--threads", options.threads,
                    "Threads that make and write values; 0: one for each processor it may use")

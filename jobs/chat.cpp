@@ -2,7 +2,7 @@
 
 #include "comm/rank_state.hpp"
 #include "core/error.hpp"
-#include "jobs/signals.hpp"
+#include "core/signals.hpp"
 #include "text/posix_file.hpp"
 #include "text/utf8.hpp"
 

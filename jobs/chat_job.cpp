@@ -1,10 +1,10 @@
 #include "jobs/chat_job.hpp"
 
 #include "core/log.hpp"
+#include "core/signals.hpp"
 #include "jobs/chat.hpp"
 #include "jobs/generate_job.hpp"
 #include "jobs/model_job.hpp"
-#include "jobs/signals.hpp"
 
 #include <fmt/ranges.h>
 

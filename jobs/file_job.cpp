@@ -2,10 +2,10 @@
 
 #include "comm/rank_state.hpp"
 #include "core/log.hpp"
+#include "core/signals.hpp"
 #include "jobs/job_files.hpp"
 #include "jobs/metrics.hpp"
 #include "jobs/model_job.hpp"
-#include "jobs/signals.hpp"
 #include "jobs/stopwatch.hpp"
 #include "jobs/timed_source.hpp"
 #include "text/answer_writer.hpp"

@@ -1,7 +1,7 @@
 // sluice-generate: see --help.
+#include "comm/command_line.hpp"
 #include "comm/communicator.hpp"
 #include "jobs/chat_job.hpp"
-#include "jobs/command_line.hpp"
 #include "jobs/generate_job.hpp"
 #include "jobs/generate_options.hpp"
 #include "jobs/selftest.hpp"

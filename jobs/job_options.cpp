@@ -45,6 +45,11 @@ void add_files(CLI::App& app, JobOptions& o, const FileWords& words) {
     app.add_option("--model", o.model, "Sluice checkpoint, a folder made by sluice-shard")
         ->required()
         ->group(group);
+    app.add_option(
+           "--stage-dir", o.stage_dir,
+           "Folder on each machine's own disk: its part of the model is copied there first, and found "
+           "there by later runs")
+        ->group(group);
     app.add_option(words.input, o.prompts, words.input_help)->required()->group(group);
     app.add_option("--output", o.output, words.output_help)->required()->group(group);
     choice(app, "--prompt-format", o.prompt_format,

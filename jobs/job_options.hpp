@@ -22,6 +22,7 @@ inline constexpr const char* kOwnTemplate = "template";
 
 struct JobOptions {
     std::filesystem::path model;
+    std::filesystem::path stage_dir;  // where each machine copies its part of the model to; empty: nowhere
     std::vector<std::filesystem::path> prompts;
     std::filesystem::path output;
     PromptFormat prompt_format = PromptFormat::Auto;

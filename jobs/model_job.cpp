@@ -5,8 +5,9 @@
 #include "comm/collectives.hpp"
 #include "comm/rank_state.hpp"
 #include "core/log.hpp"
+#include "core/signals.hpp"
 #include "core/units.hpp"
-#include "jobs/signals.hpp"
+#include "jobs/staged_copy.hpp"
 #include "model/kv_cache.hpp"
 #include "text/no_tokenizer.hpp"
 
@@ -148,27 +149,61 @@ void log_plan(const Setup& setup, const JobOptions& options) {
              static_cast<std::int64_t>(setup.memory.pages) * kernels::kPageTokens);
 }
 
-Weights load(Communicator& world, Setup& setup, const Ops& ops, const JobOptions& options) {
+double gigabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e9; }
+
+// How loading goes: rank 0 says it aloud every five seconds.
+class LoadLog {
+public:
+    void show(const LoadProgress& at, bool aloud) {
+        last_ = at;
+        if (!aloud || Clock::now() - shown_ < std::chrono::seconds(5)) return;
+        shown_ = Clock::now();
+        const double rate = static_cast<double>(at.bytes) / seconds();
+        log_info("loading: {:.0f}% of {}, {:.2f} GB/s, {} left",
+                 100 * static_cast<double>(at.bytes) / static_cast<double>(at.total), bytes_text(at.total),
+                 rate / 1e9, duration_text(static_cast<double>(at.total - at.bytes) / rate));
+    }
+
+    void finish() const {
+        log_info("loaded {} in {} ({:.2f} GB/s a rank): waited {:.1f} s for data, packed for {:.1f} s",
+                 bytes_text(last_.bytes), duration_text(seconds()), gigabytes(last_.bytes) / seconds(),
+                 last_.seconds_waited, seconds() - last_.seconds_waited);
+    }
+
+    double seconds() const {
+        return std::max(std::chrono::duration<double>(Clock::now() - start_).count(), 1e-9);
+    }
+    const LoadProgress& last() const { return last_; }
+
+private:
     using Clock = std::chrono::steady_clock;
-    const Clock::time_point start = Clock::now();
-    Clock::time_point shown = start;
+
+    const Clock::time_point start_ = Clock::now();
+    Clock::time_point shown_ = start_;
+    LoadProgress last_;
+};
+
+Weights load(Communicator& world, Setup& setup, const Ops& ops, const JobOptions& options) {
+    const std::unique_ptr<SluiceCheckpoint> copy =
+        options.stage_dir.empty()
+            ? nullptr
+            : stage(world, *setup.checkpoint, options.model, setup.shard, setup.placement, options.stage_dir);
+    SluiceCheckpoint& checkpoint = copy == nullptr ? *setup.checkpoint : *copy;
+    LoadLog log;
     Weights weights;
     run_together(world, "loading weights", [&] {
         const Activity activity("loading weights");
-        weights = load_weights(*setup.checkpoint, setup.shard, ops, options.gemm, [&](std::uint64_t bytes) {
-            note_progress();
-            if (world.rank() != 0 || Clock::now() - shown < std::chrono::seconds(5)) return;
-            shown = Clock::now();
-            log_info("loading: {} read", bytes_text(bytes));
-        });
+        const auto read = [&] {
+            weights = load_weights(checkpoint, setup.shard, ops, options.gemm, [&](const LoadProgress& at) {
+                note_progress();
+                log.show(at, world.rank() == 0);
+            });
+        };
+        if (copy == nullptr) return read();
+        reading_copies(read);
     });
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    const std::uint64_t bytes = setup.checkpoint->bytes_read();
-    setup.loads = gather_values(world, RankLoad{seconds, bytes});
-    if (world.rank() == 0) {
-        log_info("loaded {} in {} ({:.2f} GB/s a rank)", bytes_text(bytes), duration_text(seconds),
-                 static_cast<double>(bytes) / 1e9 / std::max(seconds, 1e-9));
-    }
+    setup.loads = gather_values(world, RankLoad{log.seconds(), log.last().bytes});
+    if (world.rank() == 0) log.finish();
     return weights;
 }
 

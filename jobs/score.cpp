@@ -1,6 +1,6 @@
 // sluice-score: see --help.
+#include "comm/command_line.hpp"
 #include "comm/communicator.hpp"
-#include "jobs/command_line.hpp"
 #include "jobs/score_job.hpp"
 #include "jobs/score_options.hpp"
 

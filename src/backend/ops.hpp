@@ -46,6 +46,7 @@ public:
     Ops(kernels::Family family, int threads);
 
     kernels::Family family() const { return family_; }
+    int threads() const { return execution_.threads; }
     Memory& memory() const { return memory_; }
 
     Packed pack(const kernels::PackArgs& args) const;

@@ -42,12 +42,12 @@ constexpr NamePair kDeepseekInside[] = {{"attention/q_a", "self_attn.q_a_proj.we
                                         {"shared/gate", "mlp.shared_experts.gate_proj.weight"},
                                         {"shared/up", "mlp.shared_experts.up_proj.weight"},
                                         {"shared/down", "mlp.shared_experts.down_proj.weight"},
-                                        {"prediction/embed", "embed_tokens.weight"},
-                                        {"prediction/embed_norm", "enorm.weight"},
-                                        {"prediction/hidden_norm", "hnorm.weight"},
-                                        {"prediction/join", "eh_proj.weight"},
-                                        {"prediction/norm", "shared_head.norm.weight"},
-                                        {"prediction/head", "shared_head.head.weight"}};
+                                        {"embed", "embed_tokens.weight"},
+                                        {"embed_norm", "enorm.weight"},
+                                        {"hidden_norm", "hnorm.weight"},
+                                        {"join", "eh_proj.weight"},
+                                        {"norm", "shared_head.norm.weight"},
+                                        {"head", "shared_head.head.weight"}};
 constexpr NameLayout kDeepseek{kLlama.layer, {}, kDeepseekInside, &kLlama};
 
 // Grok-1 was ported twice, each time with names of its own.
@@ -135,15 +135,17 @@ std::string_view find(const NameLayout& layout, std::span<const NamePair> NameLa
 }  // namespace
 
 std::string NameLayout::name_of(const TensorSpec& tensor) const {
-    constexpr std::string_view kLayers = "/layers/";
+    constexpr std::array<std::string_view, 2> kLayers{"/layers/", "/mtp/"};
     constexpr std::string_view kExperts = "experts/";
     std::string_view rest = tensor.name;
-    if (!rest.starts_with(kLayers)) {
+    const auto* const group =
+        std::ranges::find_if(kLayers, [&](std::string_view start) { return rest.starts_with(start); });
+    if (group == kLayers.end()) {
         const std::string_view name = find(*this, &NameLayout::outside, rest);
         expect(!name.empty(), "tensor {} has no name in this layout", tensor.name);
         return std::string(name);
     }
-    rest.remove_prefix(kLayers.size());
+    rest.remove_prefix(group->size());
     const int number = take_number(rest, '/');
     std::string ours(rest);
     int expert = -1;
@@ -169,19 +171,17 @@ const NameLayout& hugging_face_layout(const ModelConfig& config,
     return *first;
 }
 
+const NameLayout& usual_layout(const ModelConfig& config) {
+    return hugging_face_layout(config, [](const std::string&) { return true; });
+}
+
 const NameLayout& grok_release_layout() { return kGrokRelease; }
 
 std::string scale_name(std::string_view weight_name) { return fmt::format("{}_scale_inv", weight_name); }
 
 bool is_left_alone(std::string_view name, const NameLayout& layout, const ModelConfig& config) {
-    if (name.ends_with(".rotary_emb.inv_freq")) return true;
-    if (config.tied_head && name == layout.name_of({"/head", {}})) return true;
-    const std::string_view before = layout.layer.substr(0, layout.layer.find("{}"));
-    if (!name.starts_with(before)) return false;
-    name.remove_prefix(before.size());
-    const int number = take_number(name, '.');
-    const auto layers = static_cast<int>(config.layers.size());
-    return number >= layers && number < layers + config.mtp_layers;
+    return name.ends_with(".rotary_emb.inv_freq") ||
+           (config.tied_head && name == layout.name_of({"/head", {}}));
 }
 
 }  // namespace sluice

@@ -14,8 +14,8 @@ struct NamePair {
     std::string_view ours, theirs;
 };
 
-// Ours to theirs, for the tensors outside of layers and, after "/layers/N/", for those inside. "{}" stands
-// for the layer's number in `layer`, for the expert's in `inside`.
+// Ours to theirs, for the tensors outside of layers and, after "/layers/N/" or "/mtp/N/", for those inside.
+// "{}" stands for the layer's number in `layer`, for the expert's in `inside`.
 struct NameLayout {
     std::string_view layer;  // what stands before the names inside, "model.layers.{}."
     std::span<const NamePair> outside, inside;
@@ -30,14 +30,17 @@ struct NameLayout {
 const NameLayout& hugging_face_layout(const ModelConfig& config,
                                       const std::function<bool(const std::string&)>& holds);
 
+// The first of those in use.
+const NameLayout& usual_layout(const ModelConfig& config);
+
 // The paths in the parameter tree of xAI's release of Grok-1. All experts of a layer are one leaf.
 const NameLayout& grok_release_layout();
 
 // Of the block scales of a quantised weight, in Hugging Face's layouts.
 std::string scale_name(std::string_view weight_name);
 
-// A tensor that belongs to such checkpoints but not to generation: of a multi-token-prediction layer, a table
-// that can be computed, or the output matrix where it is the embedding.
+// A tensor that belongs to such checkpoints but says nothing: a table that can be computed, or the output
+// matrix where it is the embedding.
 bool is_left_alone(std::string_view name, const NameLayout& layout, const ModelConfig& config);
 
 }  // namespace sluice

@@ -1,5 +1,6 @@
 #include "checkpoint/grok_files.hpp"
 
+#include "checkpoint/mapped_file.hpp"
 #include "core/error.hpp"
 
 #include <fmt/format.h>
@@ -85,10 +86,10 @@ void require_all(const std::set<FileNumber>& numbers, std::size_t count, int hos
 
 }  // namespace
 
+// Mapped only while it is parsed: all files of a release are more than an address space may be allowed.
 PickledTensorFile::PickledTensorFile(fs::path path)
-    : file_(std::move(path)), tensor_(parse_pickled_tensor(file_.bytes(), file_.path().string())) {
-    file_.release(file_.bytes());  // with pages of 2 MiB each file of many would hold that much
-}
+    : file_(std::move(path)),
+      tensor_(parse_pickled_tensor(MappedFile(file_.path()).bytes(), file_.path().string())) {}
 
 GrokFiles::GrokFiles(const fs::path& folder) {
     require(fs::is_directory(folder), ExitCode::Checkpoint, "{}: no such folder", folder.string());

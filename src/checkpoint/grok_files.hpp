@@ -2,7 +2,7 @@
 #pragma once
 
 #include "checkpoint/grok_pickle.hpp"
-#include "checkpoint/mapped_file.hpp"
+#include "checkpoint/input_file.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace sluice {
 
-// One file, mapped and parsed. Opening it reads the opcodes around the elements, not the elements.
+// One file, parsed. Opening it reads the opcodes around the elements, not the elements.
 class PickledTensorFile {
 public:
     // ExitCode::Checkpoint as of parse_pickled_tensor.
@@ -19,17 +19,10 @@ public:
     const std::filesystem::path& path() const { return file_.path(); }
     const PickledTensor& tensor() const { return tensor_; }
 
-    // Of an array of tensor(). Not aligned to the element.
-    const std::byte* data(const PickledArray& array) const { return bytes_of(array).data(); }
-    void will_read(const PickledArray& array) const { file_.will_read(bytes_of(array)); }
-    void release(const PickledArray& array) const { file_.release(bytes_of(array)); }
+    const InputFile& file() const { return file_; }
 
 private:
-    std::span<const std::byte> bytes_of(const PickledArray& array) const {
-        return file_.bytes().subspan(array.begin, array.end - array.begin);
-    }
-
-    MappedFile file_;
+    InputFile file_;
     PickledTensor tensor_;
 };
 

@@ -1,5 +1,8 @@
 // xAI's release of Grok-1, as a source of tensors.
+#include "checkpoint/check_scales.hpp"
+#include "checkpoint/checksum.hpp"
 #include "checkpoint/foreign_names.hpp"
+#include "checkpoint/full_path.hpp"
 #include "checkpoint/grok_files.hpp"
 #include "checkpoint/hf_files.hpp"
 #include "checkpoint/source.hpp"
@@ -84,6 +87,22 @@ std::optional<std::size_t> divided_axis(const std::vector<std::int64_t>& whole,
     return axis;
 }
 
+bool same_bytes(const InputFile& a, const PickledArray& part, const InputFile& b, const PickledArray& copy) {
+    constexpr std::uint64_t kPiece = 1 << 20;
+    const std::uint64_t bytes = part.end - part.begin;
+    if (copy.end - copy.begin != bytes) return false;
+    std::vector<std::byte> left(std::min(kPiece, bytes));
+    std::vector<std::byte> right(left.size());
+    for (std::uint64_t at = 0; at < bytes; at += kPiece) {
+        const std::size_t now = std::min(kPiece, bytes - at);
+        a.read(part.begin + at, std::span(left).first(now));
+        b.read(copy.begin + at, std::span(right).first(now));
+        if (!std::equal(left.begin(), left.begin() + static_cast<std::ptrdiff_t>(now), right.begin()))
+            return false;
+    }
+    return true;
+}
+
 class GrokRelease final : public CheckpointSource {
 public:
     explicit GrokRelease(const fs::path& folder) : files_(folder) {
@@ -99,6 +118,7 @@ public:
         config_json_ = with_quantization(json);
         config_ = parse_config(config_json_, config_where_);
         check_blocks();
+        tensors_ = tensor_catalog(config_);
     }
 
     SourceKind kind() const override { return SourceKind::GrokRelease; }
@@ -106,7 +126,9 @@ public:
     const std::string& config_json() const override { return config_json_; }
     const std::map<std::string, std::string>& text_files() const override { return text_files_; }
 
-    SourceForm form(const TensorSpec& spec) const override {
+    const std::vector<TensorSpec>& tensors() const override { return tensors_; }
+
+    ValueForm form(const TensorSpec& spec) const override {
         const Leaf leaf = this->leaf(spec);
         return {files_.tensor(leaf.file, 0).values.dtype, block(leaf)};
     }
@@ -114,27 +136,26 @@ public:
     SourceTensor tensor(const TensorSpec& spec) const override {
         const Leaf leaf = this->leaf(spec);
         SourceTensor tensor;
-        tensor.dtype = files_.tensor(leaf.file, 0).values.dtype;
+        tensor.form = form(spec);
         tensor.shape = spec.full;
-        tensor.block = block(leaf);
         tensor.where = where(leaf);
         const auto axis = this->axis(leaf);
-        if (!axis) require_equal_copies(leaf);
+        if (!axis) require_equal_copies(leaf, spec);
         for (int host = 0; host < (axis ? files_.hosts() : 1); ++host) {
             const PickledTensorFile& file = files_.file(leaf.file, host);
-            file.will_read(part_of_expert(spec, file.tensor().values));
             tensor.pieces.push_back(piece(spec, leaf, host, file.tensor().values));
         }
         read_scales(spec, leaf, tensor);
         return tensor;
     }
 
-    void release(const TensorSpec& spec) const override {
-        const Leaf leaf = this->leaf(spec);
-        for (int host = 0; host < files_.hosts(); ++host) {
-            const PickledTensorFile& file = files_.file(leaf.file, host);
-            file.release(part_of_expert(spec, file.tensor().values));
-        }
+    const NameLayout& names() const override { return usual_layout(config()); }
+
+    std::string fingerprint() const override {
+        std::string text = config_json_;
+        for (std::size_t index = 0; index < files_.count(); ++index)
+            for (int host = 0; host < files_.hosts(); ++host) text += files_.file(index, host).file().stamp();
+        return checksum_text(checksum_of(text.data(), text.size()));
     }
 
 private:
@@ -243,7 +264,8 @@ private:
         const std::int64_t first_major = axis == major_axis ? host * major : 0;
         const std::int64_t first_minor = matrix && axis == rank - 1 ? host * minor : 0;
         SourcePiece piece;
-        piece.values = files_.file(leaf.file, host).data(part_of_expert(spec, array));
+        piece.file = &files_.file(leaf.file, host).file();
+        piece.offset = part_of_expert(spec, array).begin;
         piece.rows = {first_major, first_major + major};
         piece.cols = {first_minor, first_minor + minor};
         piece.row_stride = minor;
@@ -255,10 +277,11 @@ private:
     }
 
     void read_scales(const TensorSpec& spec, const Leaf& leaf, SourceTensor& tensor) const {
-        if (tensor.block == Block{}) return;
+        const Block block = tensor.form.block;
+        if (block == Block{}) return;
         SourceTensor scales;
-        scales.dtype = files_.tensor(leaf.file, 0).scales->dtype;
-        scales.shape = {tensor.shape[0] / tensor.block.rows, tensor.shape[1] / tensor.block.cols};
+        scales.form.dtype = files_.tensor(leaf.file, 0).scales->dtype;
+        scales.shape = {tensor.shape[0] / block.rows, tensor.shape[1] / block.cols};
         for (std::size_t host = 0; host < tensor.pieces.size(); ++host)
             scales.pieces.push_back(piece(spec, leaf, static_cast<int>(host),
                                           *files_.tensor(leaf.file, static_cast<int>(host)).scales));
@@ -266,22 +289,21 @@ private:
         check_scales(tensor.scales, tensor.where);
     }
 
-    void require_equal_copies(const Leaf& leaf) const {
-        const auto bytes = [](const PickledTensorFile& file, const PickledArray& array) {
-            return std::span(file.data(array), array.end - array.begin);
-        };
+    // Where every host holds all of a tensor. A tensor's part of the copies is compared when it is asked for.
+    void require_equal_copies(const Leaf& leaf, const TensorSpec& spec) const {
         const PickledTensorFile& first = files_.file(leaf.file, 0);
-        const PickledTensor& copied = first.tensor();
         for (int host = 1; host < files_.hosts(); ++host) {
-            const PickledTensorFile& file = files_.file(leaf.file, host);
-            const PickledTensor& copy = file.tensor();
-            require(std::ranges::equal(bytes(first, copied.values), bytes(file, copy.values)),
-                    ExitCode::Checkpoint, "{}: the values differ from those of {}, which should be the same",
+            const PickledTensorFile& copy = files_.file(leaf.file, host);
+            const auto same = [&](const PickledArray& a, const PickledArray& b) {
+                return same_bytes(first.file(), part_of_expert(spec, a), copy.file(),
+                                  part_of_expert(spec, b));
+            };
+            require(same(first.tensor().values, copy.tensor().values), ExitCode::Checkpoint,
+                    "{}: the values differ from those of {}, which should be the same", where(leaf, host),
+                    where(leaf));
+            require(!first.tensor().scales || same(*first.tensor().scales, *copy.tensor().scales),
+                    ExitCode::Checkpoint, "{}: the scales differ from those of {}, which should be the same",
                     where(leaf, host), where(leaf));
-            require(
-                !copied.scales || std::ranges::equal(bytes(first, *copied.scales), bytes(file, *copy.scales)),
-                ExitCode::Checkpoint, "{}: the scales differ from those of {}, which should be the same",
-                where(leaf, host), where(leaf));
         }
     }
 
@@ -302,6 +324,7 @@ private:
     std::string config_where_, config_json_;
     ModelConfig config_;
     std::map<std::string, std::string> text_files_;
+    std::vector<TensorSpec> tensors_;
     std::map<std::string, std::size_t> files_of_;  // by the leaf's path
 };
 

@@ -1,15 +1,14 @@
 #include "checkpoint/hdf5_handle.hpp"
 
-#include <algorithm>
+#include "checkpoint/metadata_block.hpp"
+
 #include <array>
-#include <span>
 #include <vector>
 
 namespace sluice::h5 {
 namespace {
 
 constexpr hsize_t kAlignment = 4096;
-constexpr hsize_t kMostElements = 1ULL << 48;  // sizes in bytes stay far from 64 bits
 constexpr const char* kDTypeAttribute = "dtype";
 
 // bfloat16 is the upper half of a float32; HDF5 needs the fields first, then the width.
@@ -57,10 +56,26 @@ herr_t keep_innermost(unsigned depth, const H5E_error2_t* error, void* out) {
     return 0;
 }
 
+// The library's own for the last failure.
+std::string reason() {
+    std::string text;
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
+    return text.empty() ? "HDF5 gives no reason" : text;
+}
+
+// On standard error. The setting belongs to a thread's error stack where the library is built for threads.
+void silence() {
+    static thread_local const bool done = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
+    (void)done;
+}
+
 // Parallel file systems often come without locks: what HDF5 would then refuse, it does unlocked.
 Handle file_access() {
     Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
     check(H5Pset_file_locking(access.get(), 1, 1) >= 0, ExitCode::Internal, "HDF5's file locking");
+    // Our reader knows the oldest forms of groups and objects, whatever later libraries prefer.
+    check(H5Pset_libver_bounds(access.get(), H5F_LIBVER_EARLIEST, H5F_LIBVER_V110) >= 0, ExitCode::Internal,
+          "HDF5's format");
     return access;
 }
 
@@ -79,18 +94,6 @@ bool Handle::reset() {
     return close_(std::exchange(id_, -1)) >= 0;
 }
 
-std::string reason() {
-    std::string text;
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_innermost, &text);
-    return text.empty() ? "HDF5 gives no reason" : text;
-}
-
-// The setting belongs to a thread's error stack where the library is built for threads.
-void silence() {
-    static thread_local const bool done = H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr) >= 0;
-    (void)done;
-}
-
 void check(bool ok, ExitCode code, const std::string& what) {
     if (!ok) fail(code, "{}: {}", what, reason());
 }
@@ -99,11 +102,12 @@ void check(bool ok, ExitCode code, const std::string& what) {
 Handle create_file(const std::filesystem::path& path) {
     const Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
     H5Pset_obj_track_times(creation.get(), 0);
+    H5Pset_userblock(creation.get(), kMetadataBlockBytes);
     // Nothing is ever freed, and the free-space manager's search for aligned space is linear in its
     // fragments.
     H5Pset_file_space_strategy(creation.get(), H5F_FSPACE_STRATEGY_NONE, 0, 1);
     const Handle access = file_access();
-    Handle file(H5Fcreate(path.c_str(), H5F_ACC_EXCL, creation.get(), access.get()), H5Fclose);
+    Handle file(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), H5Fclose);
     check(file.valid(), ExitCode::File, fmt::format("cannot create {}", path.string()));
     return file;
 }
@@ -113,6 +117,7 @@ Handle create_file(const std::filesystem::path& path) {
 Handle open_to_fill(const std::filesystem::path& path) {
     const Handle access = file_access();
     H5Pset_alignment(access.get(), 1, kAlignment);
+    H5Pset_sieve_buf_size(access.get(), 0);  // what is written here is never read here
     Handle file(H5Fopen(path.c_str(), H5F_ACC_RDWR, access.get()), H5Fclose);
     check(file.valid(), ExitCode::File, fmt::format("cannot open {}", path.string()));
     return file;
@@ -121,7 +126,7 @@ Handle open_to_fill(const std::filesystem::path& path) {
 Handle open_to_read(const std::filesystem::path& path) {
     const Handle access = file_access();
     Handle file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.get()), H5Fclose);
-    check(file.valid(), ExitCode::Checkpoint, fmt::format("cannot open {}", path.string()));
+    check(file.valid(), ExitCode::File, fmt::format("cannot open {}", path.string()));
     return file;
 }
 
@@ -149,31 +154,28 @@ Handle open_dataset(hid_t file, const std::string& name) {
     return {H5Dopen2(file, name.c_str(), H5P_DEFAULT), H5Dclose};
 }
 
-std::optional<DType> dtype_of(hid_t dataset) {
-    const Handle type(H5Dget_type(dataset), H5Tclose);
-    const auto attribute = text_attribute(dataset, kDTypeAttribute);
-    for (const DType dtype : {DType::F32, DType::BF16, DType::I8, DType::I32, DType::U8}) {
-        if (H5Tequal(type.get(), file_type(dtype).get()) <= 0) continue;
-        if (!attribute.has_value()) return dtype;
-        if (dtype == DType::U8 && *attribute == name_of(DType::F8E4M3)) return DType::F8E4M3;
-    }
-    return std::nullopt;
+// HDF5 allocates what is written to for the first time, however little that is.
+void allocate(hid_t dataset, const std::string& name) {
+    const Handle target(H5Dget_space(dataset), H5Sclose);
+    if (H5Sget_simple_extent_npoints(target.get()) == 0) return;
+    const Handle type(H5Dget_type(dataset), H5Tclose);  // as in the file: no conversion
+    const Handle source(H5Screate(H5S_SCALAR), H5Sclose);
+    const std::array<hsize_t, 4> first{};
+    const std::uint64_t zero = 0;
+    const bool ok = H5Sselect_elements(target.get(), H5S_SELECT_SET, 1, first.data()) >= 0 &&
+                    H5Dwrite(dataset, type.get(), source.get(), target.get(), H5P_DEFAULT, &zero) >= 0;
+    check(ok, ExitCode::File, fmt::format("cannot allocate dataset {}", name));
 }
 
-std::optional<Shape> shape_of(hid_t dataset) {
-    const Handle space(H5Dget_space(dataset), H5Sclose);
-    const int rank = H5Sget_simple_extent_ndims(space.get());
-    std::array<hsize_t, 4> dims{};
-    if (rank < 0 || rank > 4 || H5Sget_simple_extent_dims(space.get(), dims.data(), nullptr) != rank)
+// H5Dget_offset adds the user block's size to an undefined address, too, so it alone does not tell.
+std::optional<std::uint64_t> place_of(hid_t dataset) {
+    const Handle creation(H5Dget_create_plist(dataset), H5Pclose);
+    H5D_space_status_t status{};
+    if (H5Pget_layout(creation.get()) != H5D_CONTIGUOUS || H5Dget_space_status(dataset, &status) < 0 ||
+        status != H5D_SPACE_STATUS_ALLOCATED)
         return std::nullopt;
-    Shape shape;
-    hsize_t room = kMostElements;
-    for (const hsize_t dim : std::span(dims.data(), static_cast<std::size_t>(rank))) {
-        if (dim > room) return std::nullopt;
-        room /= std::max<hsize_t>(dim, 1);
-        shape.append(static_cast<std::int64_t>(dim));
-    }
-    return shape;
+    const haddr_t offset = H5Dget_offset(dataset);
+    return offset == HADDR_UNDEF ? std::nullopt : std::optional<std::uint64_t>(offset);
 }
 
 void set_attribute(hid_t object, const char* name, const std::string& value) {
@@ -183,33 +185,6 @@ void set_attribute(hid_t object, const char* name, const std::string& value) {
 void set_attribute(hid_t object, const char* name, int value) {
     const Handle type(H5Tcopy(H5T_STD_I32LE), H5Tclose);
     write_attribute(object, name, type, &value);
-}
-
-std::optional<std::string> text_attribute(hid_t object, const char* name) {
-    if (H5Aexists(object, name) <= 0) return std::nullopt;
-    const Handle attribute(H5Aopen(object, name, H5P_DEFAULT), H5Aclose);
-    const Handle type(H5Aget_type(attribute.get()), H5Tclose);
-    constexpr std::size_t kLongest = 65536;  // HDF5's own limit for an attribute
-    if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0 ||
-        H5Tget_size(type.get()) > kLongest)
-        return std::nullopt;
-    const Handle space(H5Aget_space(attribute.get()), H5Sclose);
-    if (H5Sget_simple_extent_npoints(space.get()) != 1) return std::nullopt;
-    std::string text(H5Tget_size(type.get()), '\0');
-    if (H5Aread(attribute.get(), type.get(), text.data()) < 0) return std::nullopt;
-    text.resize(std::min(text.size(), text.find('\0')));
-    return text;
-}
-
-std::optional<int> int_attribute(hid_t object, const char* name) {
-    if (H5Aexists(object, name) <= 0) return std::nullopt;
-    const Handle attribute(H5Aopen(object, name, H5P_DEFAULT), H5Aclose);
-    const Handle space(H5Aget_space(attribute.get()), H5Sclose);
-    int value = 0;
-    if (H5Sget_simple_extent_npoints(space.get()) != 1 ||
-        H5Aread(attribute.get(), H5T_NATIVE_INT, &value) < 0)
-        return std::nullopt;
-    return value;
 }
 
 }  // namespace sluice::h5

@@ -10,6 +10,7 @@
 
 #include <hdf5.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <mutex>
 #include <optional>
@@ -44,10 +45,6 @@ private:
     Close close_ = nullptr;
 };
 
-// The library's own reason for the last failure, and silence from it on standard error.
-std::string reason();
-void silence();
-
 // Fails with `what` and the library's reason.
 void check(bool ok, ExitCode code, const std::string& what);
 
@@ -59,14 +56,15 @@ Handle open_to_read(const std::filesystem::path& path);
 Handle create_dataset(hid_t file, const std::string& name, DType dtype, const Shape& shape);
 Handle open_dataset(hid_t file, const std::string& name);  // invalid where there is none
 
-// The type of a dataset's elements, where it is one of ours.
-std::optional<DType> dtype_of(hid_t dataset);
-std::optional<Shape> shape_of(hid_t dataset);  // up to 4 dimensions and 2^48 elements
+// Gives a dataset its place in a file that is open to be filled, behind all others. Without elements there is
+// none to give.
+void allocate(hid_t dataset, const std::string& name);
+
+// Where in the file a dataset's values begin; empty where they have no place, or several.
+std::optional<std::uint64_t> place_of(hid_t dataset);
 
 void set_attribute(hid_t object, const char* name,
                    const std::string& value);                   // creates it, or overwrites its equal
 void set_attribute(hid_t object, const char* name, int value);  // in length
-std::optional<std::string> text_attribute(hid_t object, const char* name);
-std::optional<int> int_attribute(hid_t object, const char* name);
 
 }  // namespace sluice::h5

@@ -1,12 +1,16 @@
 // Checkpoints in Hugging Face's layout: configuration, safetensors, and for fp8 a scale for each block of a
 // matrix.
+#include "checkpoint/check_scales.hpp"
+#include "checkpoint/checksum.hpp"
 #include "checkpoint/foreign_names.hpp"
 #include "checkpoint/hf_files.hpp"
 #include "checkpoint/source.hpp"
 #include "core/json.hpp"
 
-#include <cstring>
+#include <algorithm>
+#include <iterator>
 #include <set>
+#include <span>
 #include <unordered_map>
 
 namespace sluice {
@@ -45,31 +49,32 @@ public:
     const ModelConfig& config() const override { return config_; }
     const std::string& config_json() const override { return config_json_; }
     const std::map<std::string, std::string>& text_files() const override { return text_files_; }
-    SourceForm form(const TensorSpec& spec) const override {
+    const std::vector<TensorSpec>& tensors() const override { return tensors_; }
+
+    ValueForm form(const TensorSpec& spec) const override {
         const Found& found = this->found(spec);
         return {*found.values.entry->type, found.scales.entry == nullptr ? Block{} : block()};
     }
 
     SourceTensor tensor(const TensorSpec& spec) const override {
         const Found& found = this->found(spec);
+        const SafetensorsEntry& entry = *found.values.entry;
+        const InputFile& file = found.values.file->file();
         SourceTensor tensor;
-        tensor.dtype = *found.values.entry->type;
+        tensor.form = form(spec);
         tensor.shape = spec.full;
-        tensor.where =
-            fmt::format("{}: tensor {}", found.values.file->path().string(), layout_->name_of(spec));
-        found.values.file->will_read(*found.values.entry);
-        tensor.pieces.push_back({found.values.file->data(*found.values.entry),
-                                 {0, tensor.shape[0]},
-                                 {0, tensor.cols()},
-                                 tensor.cols()});
+        tensor.where = fmt::format("{}: tensor {}", file.path().string(), layout_->name_of(spec));
+        tensor.pieces.push_back({&file, entry.begin, {0, tensor.rows()}, {0, tensor.cols()}, tensor.cols()});
         if (found.scales.entry != nullptr) read_scales(found.scales, tensor);
         return tensor;
     }
 
-    void release(const TensorSpec& spec) const override {
-        const Found& found = this->found(spec);
-        found.values.file->release(*found.values.entry);
-        if (found.scales.entry != nullptr) found.scales.file->release(*found.scales.entry);
+    const NameLayout& names() const override { return *layout_; }
+
+    std::string fingerprint() const override {
+        std::string text = config_json_;
+        for (const auto& file : files_->files()) text += file->file().stamp();
+        return checksum_text(checksum_of(text.data(), text.size()));
     }
 
 private:
@@ -81,11 +86,16 @@ private:
         return place->second;
     }
 
-    // Both directions: the catalog's tensors are in the files, and the files' tensors in the catalog.
+    // Both directions: the catalog's tensors are in the files, and the files' tensors in the catalog. Layers
+    // for multi-token prediction may have been left out, but only whole.
     void match() {
         std::vector<std::string> missing;
         std::set<std::string> known;
-        for (const TensorSpec& spec : tensor_catalog(config_)) {
+        tensors_ = tensor_catalog(config_);
+        std::vector<TensorSpec> prediction = prediction_catalog(config_);
+        if (std::ranges::any_of(prediction, [&](const TensorSpec& spec) { return holds(spec); }))
+            std::ranges::move(prediction, std::back_inserter(tensors_));
+        for (const TensorSpec& spec : tensors_) {
             const std::string name = layout_->name_of(spec);
             const auto values = files_->tensors().find(name);
             if (values == files_->tensors().end()) {
@@ -111,6 +121,8 @@ private:
                 "be wrong",
                 folder_, unknown.size(), config_path_.filename().string(), first_few(unknown));
     }
+
+    bool holds(const TensorSpec& spec) const { return files_->tensors().contains(layout_->name_of(spec)); }
 
     void check_values(const TensorSpec& spec, const std::string& name, const TensorPlace& place) const {
         const SafetensorsEntry& entry = *place.entry;
@@ -149,10 +161,8 @@ private:
     }
 
     void read_scales(const TensorPlace& place, SourceTensor& tensor) const {
-        tensor.block = block();
         tensor.scales.resize((place.entry->end - place.entry->begin) / sizeof(float));
-        std::memcpy(tensor.scales.data(), place.file->data(*place.entry),
-                    tensor.scales.size() * sizeof(float));
+        place.file->file().read(place.entry->begin, std::as_writable_bytes(std::span(tensor.scales)));
         check_scales(tensor.scales, tensor.where);
     }
 
@@ -163,6 +173,7 @@ private:
     std::map<std::string, std::string> text_files_;
     std::unique_ptr<HuggingFaceFiles> files_;
     const NameLayout* layout_ = nullptr;
+    std::vector<TensorSpec> tensors_;
     std::unordered_map<std::string, Found> found_;
 };
 

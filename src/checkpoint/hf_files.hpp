@@ -23,6 +23,7 @@ public:
     explicit HuggingFaceFiles(const std::filesystem::path& folder);
 
     const std::map<std::string, TensorPlace>& tensors() const { return tensors_; }
+    const std::vector<std::unique_ptr<SafetensorsFile>>& files() const { return files_; }
 
 private:
     void open(const std::filesystem::path& path);

@@ -22,23 +22,33 @@ std::string text_dataset_name(std::string_view file) { return fmt::format("/file
 
 std::string scale_dataset_name(std::string_view tensor) { return fmt::format("{}.scale", tensor); }
 
+std::uint64_t SlicePart::value_bytes(DType dtype) const {
+    return static_cast<std::uint64_t>(shape.elements()) * size_of(dtype);
+}
+
+std::uint64_t SlicePart::scale_bytes() const {
+    return static_cast<std::uint64_t>(scale_rows.size() * scale_cols.size()) * sizeof(float);
+}
+
 SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, Block block) {
     SlicePart part;
     const bool common = tensor.cut.along == Along::Common;
     part.shape = common ? tensor.full : slice_shape(tensor, slice, slices);
     const Range held = common ? Range{0, tensor.full[tensor.cut.axis]} : slice_range(tensor, slice, slices);
-    std::int64_t cols = 1;
-    for (int axis = 1; axis < tensor.full.rank(); ++axis) cols *= tensor.full[axis];
     const bool by_rows = tensor.cut.axis == 0;
     expect(by_rows || tensor.full.rank() == 2, "tensor {} is cut along axis {} of {}", tensor.name,
            tensor.cut.axis, tensor.full.text());
     part.rows = by_rows ? held : Range{0, tensor.full[0]};
-    part.cols = by_rows ? Range{0, cols} : held;
+    part.cols = by_rows ? Range{0, tensor.full.row_elements()} : held;
     part.scale_rows = touched_blocks(part.rows, block.rows);
     part.scale_cols = touched_blocks(part.cols, block.cols);
     if (block.rows > 0) part.row_offset = static_cast<int>(part.rows.begin % block.rows);
     if (block.cols > 0) part.col_offset = static_cast<int>(part.cols.begin % block.cols);
     return part;
+}
+
+SlicePart whole_part(const Shape& shape, Block block) {
+    return slice_part({"", shape}, kCommonIndex, 1, block);
 }
 
 std::vector<int> slices_of(const TensorSpec& tensor, int slices) {
@@ -48,10 +58,6 @@ std::vector<int> slices_of(const TensorSpec& tensor, int slices) {
         if (slice_range(tensor, slice, slices).size() > 0) all.push_back(slice);
     return all;
 }
-
-std::string checksum_text(std::uint64_t hash) { return fmt::format("{:016x}", hash); }
-
-std::uint64_t checksum_of(const void* data, std::size_t bytes) { return XXH3_64bits(data, bytes); }
 
 void ContentId::add(std::string_view dataset, int slice, std::string_view dtype, const Shape& shape,
                     std::string_view checksum) {

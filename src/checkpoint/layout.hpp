@@ -1,6 +1,7 @@
 // What stands where in a Sluice checkpoint: shared by its writer and its reader.
 #pragma once
 
+#include "checkpoint/checksum.hpp"
 #include "core/dtype.hpp"
 #include "model/catalog.hpp"
 
@@ -13,9 +14,11 @@
 namespace sluice {
 
 inline constexpr std::string_view kFormatName = "sluice-checkpoint";
-inline constexpr int kFormatVersion = 1;
+inline constexpr int kFormatVersion = 2;
 inline constexpr int kCommonIndex = -1;  // the "slice" of common.h5
 inline constexpr std::string_view kConfigName = "config.json";
+inline constexpr const char* kChecksumAttribute = "xxh3_64";  // of a dataset's values
+inline constexpr const char* kIdAttribute = "checkpoint_id";  // of every file
 
 // "common.h5" for kCommonIndex, else "slice-003-of-008.h5".
 std::string checkpoint_file_name(int slice, int slices);
@@ -35,17 +38,25 @@ struct SlicePart {
     Range scale_rows, scale_cols;  // empty without blocks
     int row_offset = 0, col_offset = 0;
     bool empty() const { return rows.size() == 0 || cols.size() == 0; }
+    std::uint64_t value_bytes(DType dtype) const;
+    std::uint64_t scale_bytes() const;
+    std::uint64_t bytes(DType dtype) const { return value_bytes(dtype) + scale_bytes(); }
 };
 
 // `slice` may be kCommonIndex for a tensor that is not divided. No block: no scales.
 SlicePart slice_part(const TensorSpec& tensor, int slice, int slices, Block block);
 
+// All of a tensor.
+SlicePart whole_part(const Shape& shape, Block block);
+
 // The slices that hold something of a tensor: kCommonIndex alone, its expert's alone, or all.
 std::vector<int> slices_of(const TensorSpec& tensor, int slices);
 
-// xxh3-64 as 16 hexadecimal digits, the value's highest first.
-std::string checksum_text(std::uint64_t hash);
-std::uint64_t checksum_of(const void* data, std::size_t bytes);
+// Where a dataset's values stand in its file, and what they must hash to.
+struct StoredBytes {
+    std::uint64_t offset = 0, bytes = 0;
+    std::string checksum;  // checksum_text()
+};
 
 // A hash of everything that a checkpoint says: equal for equal values, types, shapes, slices and text files.
 class ContentId {

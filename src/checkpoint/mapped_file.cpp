@@ -32,17 +32,4 @@ MappedFile::~MappedFile() {
     if (data_ != nullptr) ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
-void MappedFile::will_read(std::span<const std::byte> part) const { advise(part, MADV_WILLNEED); }
-
-void MappedFile::release(std::span<const std::byte> part) const { advise(part, MADV_DONTNEED); }
-
-void MappedFile::advise(std::span<const std::byte> part, int advice) const {
-    if (part.empty()) return;
-    const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    const auto begin = static_cast<std::size_t>(part.data() - data_) / page * page;
-    const auto end = static_cast<std::size_t>(part.data() - data_) + part.size();
-    // Only advice: a kernel that declines costs speed or memory, not correctness.
-    (void)::madvise(const_cast<std::byte*>(data_) + begin, end - begin, advice);
-}
-
 }  // namespace sluice

@@ -18,14 +18,7 @@ public:
     const std::filesystem::path& path() const { return path_; }
     std::span<const std::byte> bytes() const { return {data_, size_}; }
 
-    // The kernel may begin to read these bytes.
-    void will_read(std::span<const std::byte> part) const;
-    // Their pages need no longer be resident; reading them again brings them back.
-    void release(std::span<const std::byte> part) const;
-
 private:
-    void advise(std::span<const std::byte> part, int advice) const;
-
     std::filesystem::path path_;
     const std::byte* data_ = nullptr;
     std::size_t size_ = 0;

@@ -115,7 +115,7 @@ std::uint64_t shape_bytes(SafetensorsEntry& entry, const Json& shape, std::size_
     return *bytes;
 }
 
-SafetensorsEntry parse_entry(const Json& json, std::size_t data_bytes, const std::string& where) {
+SafetensorsEntry parse_entry(const Json& json, std::uint64_t data_bytes, const std::string& where) {
     SafetensorsEntry entry;
     const Json& dtype = member(json, "dtype", where);
     require(dtype.is_string(), ExitCode::Checkpoint, "{}: 'dtype' is {}; expected a string", where,
@@ -157,39 +157,38 @@ SafetensorsFile::SafetensorsFile(std::filesystem::path path) : file_(std::move(p
 
 void SafetensorsFile::read_header() {
     const std::string where = path().string();
-    const std::span<const std::byte> bytes = file_.bytes();
-    require(bytes.size() >= kLengthBytes, ExitCode::Checkpoint,
-            "{}: {} bytes, too short for a safetensors file: it may be cut short", where, bytes.size());
+    require(file_.size() >= kLengthBytes, ExitCode::Checkpoint,
+            "{}: {} bytes, too short for a safetensors file: it may be cut short", where, file_.size());
     std::uint64_t length = 0;
-    std::memcpy(&length, bytes.data(), kLengthBytes);
+    file_.read(0, std::as_writable_bytes(std::span(&length, 1)));
     require(length <= kLongestSafetensorsHeader, ExitCode::Checkpoint,
             "{}: a header of {} bytes, beyond the format's limit of {}: not a safetensors file?", where,
             length, kLongestSafetensorsHeader);
-    require(length <= bytes.size() - kLengthBytes, ExitCode::Checkpoint,
+    require(length <= file_.size() - kLengthBytes, ExitCode::Checkpoint,
             "{}: a header of {} bytes, but the file has only {}: it is cut short or not a safetensors file",
-            where, length, bytes.size());
-    const std::string_view text(reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, length);
-    const std::size_t data_begin = kLengthBytes + length;
+            where, length, file_.size());
+    std::string text(length, '\0');
+    file_.read(kLengthBytes, std::as_writable_bytes(std::span(text)));
+    const std::uint64_t data_begin = kLengthBytes + length;
     const Json header = parse_header(text, where);
     for (const auto& [name, json] : header.items()) {
         if (name == kSafetensorsMetadata) continue;
         SafetensorsEntry entry =
-            parse_entry(json, bytes.size() - data_begin, fmt::format("{}: tensor {}", where, name));
+            parse_entry(json, file_.size() - data_begin, fmt::format("{}: tensor {}", where, name));
         entry.begin += data_begin;
         entry.end += data_begin;
         tensors_.emplace(name, std::move(entry));
     }
     check_packing(data_begin);
-    file_.release(bytes.first(data_begin));  // with pages of 2 MiB each file of many would hold that much
 }
 
-void SafetensorsFile::check_packing(std::size_t data_begin) const {
+void SafetensorsFile::check_packing(std::uint64_t data_begin) const {
     std::vector<std::pair<const SafetensorsEntry*, const std::string*>> order;
     for (const auto& [name, entry] : tensors_) order.emplace_back(&entry, &name);
     std::ranges::sort(order, [](const auto& a, const auto& b) {
         return std::pair(a.first->begin, a.first->end) < std::pair(b.first->begin, b.first->end);
     });
-    std::size_t at = data_begin;
+    std::uint64_t at = data_begin;
     const std::string* before = nullptr;
     for (const auto& [entry, name] : order) {
         require(entry->begin >= at, ExitCode::Checkpoint, "{}: tensors {} and {} overlap", path().string(),
@@ -200,9 +199,8 @@ void SafetensorsFile::check_packing(std::size_t data_begin) const {
         at = entry->end;
         before = name;
     }
-    require(at == file_.bytes().size(), ExitCode::Checkpoint,
-            "{}: {} bytes after the last tensor; the format has none", path().string(),
-            file_.bytes().size() - at);
+    require(at == file_.size(), ExitCode::Checkpoint,
+            "{}: {} bytes after the last tensor; the format has none", path().string(), file_.size() - at);
 }
 
 }  // namespace sluice

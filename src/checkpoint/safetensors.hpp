@@ -1,7 +1,7 @@
 // One safetensors file: 8 bytes of header length, a JSON header, the tensors' bytes.
 #pragma once
 
-#include "checkpoint/mapped_file.hpp"
+#include "checkpoint/input_file.hpp"
 #include "core/dtype.hpp"
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct SafetensorsEntry {
     std::string dtype;          // as the file spells it, "F8_E4M3"
     std::optional<DType> type;  // empty: a type of the format that Sluice does not compute with
     std::vector<std::int64_t> dims;
-    std::size_t begin = 0, end = 0;  // in the file
-    std::string shape_text() const;  // "[128, 256]"
+    std::uint64_t begin = 0, end = 0;  // in the file, aligned to nothing
+    std::string shape_text() const;    // "[128, 256]"
 };
 
 // Checked whole before use: header, types, shapes, sizes; the tensors' bytes follow each other without
@@ -36,19 +36,13 @@ public:
     const std::filesystem::path& path() const { return file_.path(); }
     const std::map<std::string, SafetensorsEntry>& tensors() const { return tensors_; }
 
-    // Not aligned to the element: the format promises nothing.
-    const std::byte* data(const SafetensorsEntry& entry) const { return bytes_of(entry).data(); }
-    void will_read(const SafetensorsEntry& entry) const { file_.will_read(bytes_of(entry)); }
-    void release(const SafetensorsEntry& entry) const { file_.release(bytes_of(entry)); }
+    const InputFile& file() const { return file_; }
 
 private:
-    std::span<const std::byte> bytes_of(const SafetensorsEntry& entry) const {
-        return file_.bytes().subspan(entry.begin, entry.end - entry.begin);
-    }
     void read_header();
-    void check_packing(std::size_t data_begin) const;
+    void check_packing(std::uint64_t data_begin) const;
 
-    MappedFile file_;
+    InputFile file_;
     std::map<std::string, SafetensorsEntry> tensors_;
 };
 

@@ -3,7 +3,13 @@
 #include "checkpoint/layout.hpp"
 #include "checkpoint/sluice_file.hpp"
 #include "core/error.hpp"
+#include "core/units.hpp"
 
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <new>
 #include <utility>
 
 namespace sluice {
@@ -11,9 +17,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint64_t kAlignment = 64;
+constexpr std::uint64_t kLongestText = std::uint64_t{1} << 30;
+
+std::uint64_t padded(std::uint64_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+std::uint64_t value_bytes(const PartForm& form) {
+    return static_cast<std::uint64_t>(form.shape.elements()) * size_of(form.dtype);
+}
+
+std::uint64_t scales_begin(const PartForm& form) { return padded(value_bytes(form)); }
+
 class Checkpoint final : public SluiceCheckpoint {
 public:
-    explicit Checkpoint(fs::path folder) : folder_(std::move(folder)) {
+    Checkpoint(fs::path folder, std::optional<Range> slices) : folder_(std::move(folder)) {
         const fs::path path = folder_ / checkpoint_file_name(kCommonIndex, 0);
         require(fs::exists(path), ExitCode::Checkpoint,
                 "{}: not a Sluice checkpoint, {} is missing: make one with sluice-shard --input MODEL "
@@ -24,7 +41,9 @@ public:
         slices_ = common.slices();
         id_ = common.id();
         read_texts(common);
-        for (int slice = 0; slice < slices_; ++slice) {
+        holds_prediction_ = !common.names_in("/mtp").empty();
+        const Range needed = slices.value_or(Range{0, slices_});
+        for (auto slice = static_cast<int>(needed.begin); slice < needed.end; ++slice) {
             const fs::path file = folder_ / checkpoint_file_name(slice, slices_);
             require(fs::exists(file), ExitCode::Checkpoint, "{} is missing: the checkpoint has {} slices",
                     file.string(), slices_);
@@ -37,42 +56,49 @@ public:
     int slices() const override { return slices_; }
     const std::map<std::string, std::string>& text_files() const override { return text_files_; }
     const std::map<std::string, std::string>& provenance() const override { return provenance_; }
+    bool holds_prediction() const override { return holds_prediction_; }
     std::uint64_t bytes_read() const override { return bytes_read_; }
 
-    StoredPart find(const TensorSpec& spec, int slice) override { return locate(spec, slice).part; }
+    StoredPart find(const TensorSpec& spec, int slice) override {
+        const bool common = spec.cut.along == Along::Common;
+        expect(common || (slice >= 0 && slice < slices_), "slice {} of {}", slice, slices_);
+        StoredPart found;
+        found.slice = common ? kCommonIndex : slice;
+        const SlicePart part = slice_part(spec, found.slice, slices_, {});
+        found.shape = part.shape;
+        if (part.empty()) return found;
+        const SluiceFile& from = file(found.slice);
+        const StoredDataset values = from.find(spec.name);
+        const std::string where = fmt::format("{}: {}", from.path().string(), spec.name);
+        require(values.shape == part.shape, ExitCode::Checkpoint, "{}: shape {}; the model needs {}", where,
+                values.shape.text(), part.shape.text());
+        found.file = &from.file();
+        found.dtype = values.dtype;
+        found.values = values;
+        const bool quantised = found.dtype == DType::F8E4M3 || found.dtype == DType::I8;
+        const bool plain = found.dtype == DType::BF16 || found.dtype == DType::F32;
+        require(plain || (quantised && spec.quantizable), ExitCode::Checkpoint,
+                "{}: type {}; expected bfloat16 or float32{}", where, name_of(found.dtype),
+                spec.quantizable ? ", float8_e4m3fn or int8" : "");
+        if (quantised) find_scales(from, spec, found);
+        return found;
+    }
 
-    TensorSlice read(const TensorSpec& spec, int slice) override {
-        const Located located = locate(spec, slice);
-        const StoredPart& part = located.part;
-        TensorSlice out;
-        out.dtype = part.dtype;
-        out.shape = part.shape;
-        out.scale_rows = part.scale_rows;
-        out.scale_cols = part.scale_cols;
-        out.block_rows = part.block_rows;
-        out.block_cols = part.block_cols;
-        out.row_offset = part.row_offset;
-        out.col_offset = part.col_offset;
-        if (located.file == nullptr) return out;
-        out.values.resize(located.values.bytes);
-        located.file->read(spec.name, located.values, out.values.data());
-        out.scales.resize(static_cast<std::size_t>(part.scale_rows * part.scale_cols));
-        if (!out.scales.empty())
-            located.file->read(scale_dataset_name(spec.name), located.scales, out.scales.data());
-        bytes_read_ += part.bytes;
-        return out;
+    void fill(const TensorSpec& spec, const StoredPart& part, std::byte* memory) override {
+        if (part.bytes() == 0) return;
+        const SluiceFile& from = file(part.slice);
+        from.read(spec.name, part.values, memory);
+        if (part.scales.bytes > 0)
+            from.read(scale_dataset_name(spec.name), part.scales, memory + scales_begin(part));
+        bytes_read_ += part.bytes();
     }
 
 private:
-    struct Located {
-        StoredPart part;
-        const SluiceFile* file = nullptr;  // null: the slice holds nothing
-        StoredDataset values, scales;
-    };
-
     void read_texts(const SluiceFile& common) {
         for (const std::string& name : common.names_in("/files")) {
             const StoredDataset stored = common.find(text_dataset_name(name));
+            require(stored.bytes <= kLongestText, ExitCode::Checkpoint, "{}: {} of {}: no text is so long",
+                    common.path().string(), text_dataset_name(name), bytes_text(stored.bytes));
             std::string text(stored.bytes, '\0');
             common.read(text_dataset_name(name), stored, text.data());
             text_files_.emplace(name, std::move(text));
@@ -87,7 +113,9 @@ private:
         provenance_.erase("checkpoint_id");
     }
 
+    // Opened when first asked for.
     const SluiceFile& file(int slice) {
+        const std::lock_guard lock(files_lock_);
         std::unique_ptr<SluiceFile>& file = files_[slice];
         if (file == nullptr) {
             auto opened =
@@ -100,51 +128,25 @@ private:
         return *file;
     }
 
-    Located locate(const TensorSpec& spec, int slice) {
-        const bool common = spec.cut.along == Along::Common;
-        expect(common || (slice >= 0 && slice < slices_), "slice {} of {}", slice, slices_);
-        const SlicePart part = slice_part(spec, common ? kCommonIndex : slice, slices_, {});
-        Located found;
-        found.part.shape = part.shape;
-        if (part.empty()) return found;
-        found.file = &file(common ? kCommonIndex : slice);
-        found.values = found.file->find(spec.name);
-        const std::string where = fmt::format("{}: {}", found.file->path().string(), spec.name);
-        require(found.values.shape == part.shape, ExitCode::Checkpoint, "{}: shape {}; the model needs {}",
-                where, found.values.shape.text(), part.shape.text());
-        found.part.dtype = *found.values.dtype;
-        found.part.bytes = found.values.bytes;
-        found.part.checksum = found.values.checksum;
-        const bool quantised = found.part.dtype == DType::F8E4M3 || found.part.dtype == DType::I8;
-        const bool plain = found.part.dtype == DType::BF16 || found.part.dtype == DType::F32;
-        require(plain || (quantised && spec.quantizable), ExitCode::Checkpoint,
-                "{}: type {}; expected bfloat16 or float32{}", where, name_of(found.part.dtype),
-                spec.quantizable ? ", float8_e4m3fn or int8" : "");
-        if (quantised) locate_scales(spec, slice, found);
-        return found;
-    }
-
-    void locate_scales(const TensorSpec& spec, int slice, Located& found) {
+    void find_scales(const SluiceFile& from, const TensorSpec& spec, StoredPart& part) const {
         const std::string name = scale_dataset_name(spec.name);
-        found.scales = found.file->find(name);
-        const std::string where = fmt::format("{}: {}", found.file->path().string(), name);
-        StoredPart& part = found.part;
-        part.block_rows = number(found.scales, "block_rows", where);
-        part.block_cols = number(found.scales, "block_cols", where);
+        const StoredDataset scales = from.find(name);
+        const std::string where = fmt::format("{}: {}", from.path().string(), name);
+        part.block_rows = number(scales, "block_rows", where);
+        part.block_cols = number(scales, "block_cols", where);
         require(part.block_rows > 0 && part.block_cols > 0, ExitCode::Checkpoint, "{}: blocks of {} x {}",
                 where, part.block_rows, part.block_cols);
-        const SlicePart expected = slice_part(spec, slice, slices_, {part.block_rows, part.block_cols});
-        part.row_offset = number(found.scales, "row_offset", where);
-        part.col_offset = number(found.scales, "col_offset", where);
+        const SlicePart expected = slice_part(spec, part.slice, slices_, {part.block_rows, part.block_cols});
+        part.row_offset = number(scales, "row_offset", where);
+        part.col_offset = number(scales, "col_offset", where);
         part.scale_rows = expected.scale_rows.size();
         part.scale_cols = expected.scale_cols.size();
-        require(found.scales.dtype == DType::F32 &&
-                    found.scales.shape == Shape{part.scale_rows, part.scale_cols} &&
+        require(scales.dtype == DType::F32 && scales.shape == Shape{part.scale_rows, part.scale_cols} &&
                     part.row_offset == expected.row_offset && part.col_offset == expected.col_offset,
                 ExitCode::Checkpoint, "{}: {} {} at ({}, {}); expected float32 [{}, {}] at ({}, {})", where,
-                name_of(*found.scales.dtype), found.scales.shape.text(), part.row_offset, part.col_offset,
-                part.scale_rows, part.scale_cols, expected.row_offset, expected.col_offset);
-        part.bytes += found.scales.bytes;
+                name_of(scales.dtype), scales.shape.text(), part.row_offset, part.col_offset, part.scale_rows,
+                part.scale_cols, expected.row_offset, expected.col_offset);
+        part.scales = scales;
     }
 
     static int number(const StoredDataset& dataset, const char* name, const std::string& where) {
@@ -155,22 +157,51 @@ private:
     }
 
     fs::path folder_;
+    std::mutex files_lock_;
     std::map<int, std::unique_ptr<SluiceFile>> files_;
     int slices_ = 0;
+    bool holds_prediction_ = false;
     std::string id_, config_json_;
     ModelConfig config_;
     std::map<std::string, std::string> text_files_, provenance_;
-    std::uint64_t bytes_read_ = 0;
+    std::atomic<std::uint64_t> bytes_read_ = 0;
 };
 
 }  // namespace
+
+std::uint64_t memory_bytes(const PartForm& form) {
+    return scales_begin(form) +
+           padded(static_cast<std::uint64_t>(form.scale_rows * form.scale_cols) * sizeof(float));
+}
+
+TensorSlice slice_in(std::shared_ptr<const std::byte> memory, const PartForm& form) {
+    TensorSlice slice{form, std::move(memory), {}, {}};
+    const std::byte* values = slice.memory.get();
+    slice.values = {values, value_bytes(form)};
+    if (form.scale_rows == 0) return slice;
+    slice.scales = {reinterpret_cast<const float*>(values + scales_begin(form)),
+                    static_cast<std::size_t>(form.scale_rows * form.scale_cols)};
+    return slice;
+}
+
+TensorSlice SluiceCheckpoint::read(const TensorSpec& tensor, int slice) {
+    const StoredPart part = find(tensor, slice);
+    const auto free_memory = [](void* memory) { std::free(memory); };
+    const std::shared_ptr<std::byte> memory(
+        static_cast<std::byte*>(std::aligned_alloc(kAlignment, std::max(memory_bytes(part), kAlignment))),
+        free_memory);
+    if (memory == nullptr) throw std::bad_alloc();
+    fill(tensor, part, memory.get());
+    return slice_in(memory, part);
+}
 
 bool is_sluice_checkpoint(const fs::path& folder) {
     return fs::exists(folder / checkpoint_file_name(kCommonIndex, 0));
 }
 
-std::unique_ptr<SluiceCheckpoint> open_sluice_checkpoint(const fs::path& folder) {
-    return std::make_unique<Checkpoint>(folder);
+std::unique_ptr<SluiceCheckpoint> open_sluice_checkpoint(const fs::path& folder,
+                                                         std::optional<Range> slices) {
+    return std::make_unique<Checkpoint>(folder, slices);
 }
 
 }  // namespace sluice

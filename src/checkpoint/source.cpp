@@ -1,85 +1,83 @@
 #include "checkpoint/source.hpp"
 
+#include "checkpoint/sluice_checkpoint.hpp"
 #include "core/error.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
 
 namespace sluice {
 namespace {
 
-Range common_part(const Range& a, const Range& b) {
-    return {std::max(a.begin, b.begin), std::max(std::min(a.end, b.end), std::max(a.begin, b.begin))};
-}
-
-struct Elements {
-    const std::byte* from = nullptr;
-    std::int64_t rows = 0, cols = 0, row_stride = 0, col_stride = 0;
-    std::byte* to = nullptr;
-    std::int64_t to_stride = 0;
+// Where rows of a piece go: the first of them, and the distance between them, in elements of a row's width.
+struct Target {
+    std::byte* first = nullptr;
+    std::int64_t stride = 0;
 };
 
-// In squares, so that a transposed matrix is read and written by whole cache lines.
+// Rows that follow each other in the file are one read; so are those that go to follow each other in memory.
+void read_rows(const SourcePiece& piece, const Range& rows, std::size_t size, const Target& to) {
+    const std::int64_t width = piece.cols.size();
+    const auto bytes = [&](std::int64_t elements) { return static_cast<std::size_t>(elements) * size; };
+    const std::uint64_t from = piece.offset + bytes((rows.begin - piece.rows.begin) * piece.row_stride);
+    if (piece.row_stride == width && to.stride == width)
+        return piece.file->read(from, {to.first, bytes(rows.size() * width)});
+    for (std::int64_t row = 0; row < rows.size(); ++row)
+        piece.file->read(from + bytes(row * piece.row_stride),
+                         {to.first + bytes(row * to.stride), bytes(width)});
+}
+
 template <std::size_t size>
-void copy_elements(const Elements& e) {
-    constexpr std::int64_t kSquare = 64;
-    for (std::int64_t r0 = 0; r0 < e.rows; r0 += kSquare) {
-        const std::int64_t r1 = std::min(e.rows, r0 + kSquare);
-        for (std::int64_t c0 = 0; c0 < e.cols; c0 += kSquare) {
-            const std::int64_t c1 = std::min(e.cols, c0 + kSquare);
-            for (std::int64_t r = r0; r < r1; ++r) {
-                const std::byte* from = e.from + (r * e.row_stride + c0 * e.col_stride) * std::int64_t{size};
-                std::byte* to = e.to + (r * e.to_stride + c0) * std::int64_t{size};
-                for (std::int64_t c = c0; c < c1; ++c, to += size, from += e.col_stride * std::int64_t{size})
-                    std::memcpy(to, from, size);
-            }
-        }
+void scatter(const std::byte* columns, std::int64_t rows, std::int64_t cols, const Target& to) {
+    for (std::int64_t row = 0; row < rows; ++row) {
+        std::byte* out = to.first + static_cast<std::size_t>(row * to.stride) * size;
+        const std::byte* in = columns + static_cast<std::size_t>(row) * size;
+        for (std::int64_t col = 0; col < cols;
+             ++col, out += size, in += static_cast<std::size_t>(rows) * size)
+            std::memcpy(out, in, size);
     }
 }
 
-void copy_rows(const Elements& e, std::size_t size) {
-    for (std::int64_t r = 0; r < e.rows; ++r) {
-        std::memcpy(e.to + static_cast<std::size_t>(r * e.to_stride) * size,
-                    e.from + static_cast<std::size_t>(r * e.row_stride) * size,
-                    static_cast<std::size_t>(e.cols) * size);
+// A transposed piece: a column's rows follow each other in the file. Some columns at a time, so that the turn
+// stays in the nearest cache.
+void read_columns(const SourcePiece& piece, const Range& rows, std::size_t size, const Target& to) {
+    constexpr std::int64_t kColumns = 64;
+    const auto bytes = [&](std::int64_t elements) { return static_cast<std::size_t>(elements) * size; };
+    std::vector<std::byte> columns(bytes(kColumns * rows.size()));
+    for (std::int64_t col = 0; col < piece.cols.size(); col += kColumns) {
+        const std::int64_t count = std::min(kColumns, piece.cols.size() - col);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const std::int64_t at = (col + i) * piece.col_stride + rows.begin - piece.rows.begin;
+            piece.file->read(piece.offset + bytes(at),
+                             {columns.data() + bytes(i * rows.size()), bytes(rows.size())});
+        }
+        const Target part{to.first + bytes(col), to.stride};
+        if (size == 1) scatter<1>(columns.data(), rows.size(), count, part);
+        if (size == 2) scatter<2>(columns.data(), rows.size(), count, part);
+        if (size == 4) scatter<4>(columns.data(), rows.size(), count, part);
     }
+}
+
+void read_piece(const SourceTensor& tensor, const SourcePiece& piece, const Range& rows, std::byte* out) {
+    const Range part = common_part(rows, piece.rows);
+    if (part.size() == 0 || piece.cols.size() == 0) return;
+    const std::size_t size = size_of(tensor.form.dtype);
+    const std::int64_t first = (part.begin - rows.begin) * tensor.cols() + piece.cols.begin;
+    const Target to{out + static_cast<std::size_t>(first) * size, tensor.cols()};
+    piece.col_stride == 1 ? read_rows(piece, part, size, to) : read_columns(piece, part, size, to);
 }
 
 }  // namespace
 
-void SourceTensor::copy(const Range& rows, const Range& cols, std::byte* out) const {
-    const std::size_t size = size_of(dtype);
-    for (const SourcePiece& piece : pieces) {
-        const Range r = common_part(rows, piece.rows);
-        const Range c = common_part(cols, piece.cols);
-        if (r.size() == 0 || c.size() == 0) continue;
-        const std::int64_t from =
-            (r.begin - piece.rows.begin) * piece.row_stride + (c.begin - piece.cols.begin) * piece.col_stride;
-        const std::int64_t to = (r.begin - rows.begin) * cols.size() + c.begin - cols.begin;
-        const Elements elements{piece.values + static_cast<std::size_t>(from) * size,
-                                r.size(),
-                                c.size(),
-                                piece.row_stride,
-                                piece.col_stride,
-                                out + static_cast<std::size_t>(to) * size,
-                                cols.size()};
-        if (piece.col_stride == 1) {
-            copy_rows(elements, size);
-        } else if (size == 1) {
-            copy_elements<1>(elements);
-        } else if (size == 2) {
-            copy_elements<2>(elements);
-        } else {
-            copy_elements<4>(elements);
-        }
-    }
+void SourceTensor::read(const Range& rows, std::byte* out) const {
+    for (const SourcePiece& piece : pieces) read_piece(*this, piece, rows, out);
 }
 
 std::vector<float> SourceTensor::as_floats() const {
+    const DType dtype = form.dtype;
     expect(dtype == DType::F32 || dtype == DType::BF16, "{} values as float32", name_of(dtype));
     std::vector<std::byte> raw(static_cast<std::size_t>(shape.elements()) * size_of(dtype));
-    copy({0, shape[0]}, {0, cols()}, raw.data());
+    read({0, rows()}, raw.data());
     std::vector<float> values(static_cast<std::size_t>(shape.elements()));
     for (std::size_t i = 0; i < values.size(); ++i) {
         bf16 bits = 0;
@@ -93,19 +91,8 @@ std::vector<float> SourceTensor::as_floats() const {
     return values;
 }
 
-std::filesystem::path full_path(const std::filesystem::path& folder) {
-    const std::filesystem::path whole = std::filesystem::absolute(folder).lexically_normal();
-    return whole.has_filename() ? whole : whole.parent_path();
-}
-
-void check_scales(const std::vector<float>& scales, const std::string& where) {
-    for (const float scale : scales) {
-        require(std::isfinite(scale) && scale >= 0, ExitCode::Checkpoint,
-                "{}: a block scale is {}; expected finite, non-negative scales", where, scale);
-    }
-}
-
 std::unique_ptr<CheckpointSource> open_source(const std::filesystem::path& folder) {
+    if (is_sluice_checkpoint(folder)) return open_sluice_source(folder);
     return is_grok_release(folder) ? open_grok_release(folder) : open_hugging_face(folder);
 }
 

@@ -1,17 +1,17 @@
 #include "checkpoint/synthetic.hpp"
 
 #include "checkpoint/foreign_names.hpp"
-#include "checkpoint/safetensors_writer.hpp"
+#include "checkpoint/in_parallel.hpp"
+#include "checkpoint/output_files.hpp"
+#include "checkpoint/safetensors_target.hpp"
+#include "checkpoint/staging.hpp"
 #include "checkpoint/synthetic_values.hpp"
 #include "core/error.hpp"
-#include "model/config_edit.hpp"
+#include "model/config.hpp"
 
 #include <algorithm>
 #include <cmath>
-#include <exception>
 #include <mutex>
-#include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -30,15 +30,9 @@ struct Recipe {
 // Uniform values of variance 1/width keep the size of what they multiply.
 float spread_of(std::int64_t width) { return std::sqrt(3.0F / static_cast<float>(width)); }
 
-// The catalog's, and those of the layers for multi-token prediction, each like a layer in its place.
-std::vector<TensorSpec> all_tensors(const std::string& config_json, const ModelConfig& config) {
-    if (config.mtp_layers == 0) return tensor_catalog(config);
-    const auto layers = static_cast<int>(config.layers.size());
-    const std::string longer = with_layers(config_json, layers + config.mtp_layers);
-    std::vector<TensorSpec> tensors = tensor_catalog(parse_config(longer, "configuration"));
-    for (int layer = layers; layer < layers + config.mtp_layers; ++layer) {
-        for (TensorSpec& spec : prediction_tensors(config, layer)) tensors.push_back(std::move(spec));
-    }
+std::vector<TensorSpec> all_tensors(const ModelConfig& config) {
+    std::vector<TensorSpec> tensors = tensor_catalog(config);
+    for (TensorSpec& spec : prediction_catalog(config)) tensors.push_back(std::move(spec));
     return tensors;
 }
 
@@ -55,16 +49,14 @@ Distribution distribution_of(const TensorSpec& spec, const ModelConfig& config) 
 Recipe scales_of(const TensorSpec& spec, const Recipe& matrix, const Quantization& quantization) {
     constexpr float kFp8Largest = 448;
     const float mean = matrix.values.spread / kFp8Largest;
-    const Shape shape{blocks(spec.full[0], quantization.block_rows),
-                      blocks(spec.full[1], quantization.block_cols)};
-    return {{scale_name(matrix.tensor.name), DType::F32, shape},
+    return {{scale_name(matrix.tensor.name), DType::F32, scale_grid(spec.full, block_of(spec, quantization))},
             {mean, 0.5F * mean, quantization.power_of_two_scales}};
 }
 
-std::vector<Recipe> recipes_of(const std::string& config_json, const ModelConfig& config) {
-    const NameLayout& layout = hugging_face_layout(config, [](const std::string&) { return true; });
+std::vector<Recipe> recipes_of(const ModelConfig& config) {
+    const NameLayout& layout = usual_layout(config);
     std::vector<Recipe> recipes;
-    for (const TensorSpec& spec : all_tensors(config_json, config)) {
+    for (const TensorSpec& spec : all_tensors(config)) {
         Recipe recipe{{layout.name_of(spec), DType::BF16, spec.full}, distribution_of(spec, config)};
         const bool quantized = spec.quantizable && config.quantization.on();
         if (spec.name.ends_with("router_bias")) recipe.tensor.dtype = DType::F32;
@@ -75,65 +67,54 @@ std::vector<Recipe> recipes_of(const std::string& config_json, const ModelConfig
     return recipes;
 }
 
-// Makes and writes all values, a piece at a time, on several threads.
-class Generation {
+// The tensors' values cut into pieces that are numbered through.
+class Pieces {
 public:
-    Generation(const std::vector<Recipe>& recipes, std::uint64_t seed, SafetensorsWriter& writer,
-               const std::function<void(std::uint64_t)>& wrote)
-        : recipes_(recipes), seed_(seed), writer_(writer), wrote_(wrote) {}
-
-    void run(int threads) {
-        {
-            std::vector<std::jthread> others;
-            for (int i = 1; i < threads; ++i) others.emplace_back([this] { work(); });
-            work();
-        }
-        if (problem_) std::rethrow_exception(problem_);
-    }
-
-private:
     struct Piece {
         std::size_t recipe = 0;
         std::uint64_t first = 0, elements = 0;
     };
 
-    void work() try {
-        std::vector<std::byte> bytes;
-        while (const std::optional<Piece> piece = take()) {
-            const Recipe& recipe = recipes_[piece->recipe];
-            const std::size_t item = size_of(recipe.tensor.dtype);
-            bytes.resize(piece->elements * item);
-            make_values(value_key(seed_, recipe.tensor.name), recipe.values, recipe.tensor.dtype,
-                        piece->first, bytes);
-            writer_.write(piece->recipe, piece->first * item, bytes);
-            const std::lock_guard lock(mutex_);
-            wrote_(bytes.size());
+    explicit Pieces(const std::vector<Recipe>& recipes) {
+        for (const Recipe& recipe : recipes) {
+            elements_.push_back(static_cast<std::uint64_t>(recipe.tensor.shape.elements()));
+            const std::uint64_t pieces = (elements_.back() + kPieceElements - 1) / kPieceElements;
+            begins_.push_back(begins_.back() + pieces);
         }
-    } catch (...) {
-        const std::lock_guard lock(mutex_);
-        if (!problem_) problem_ = std::current_exception();
-        next_.recipe = recipes_.size();  // the others stop, too
+    }
+    std::size_t count() const { return begins_.back(); }
+    Piece operator[](std::size_t index) const {
+        const auto next = std::ranges::upper_bound(begins_, index);
+        const auto recipe = static_cast<std::size_t>(next - begins_.begin()) - 1;
+        const std::uint64_t first = (index - begins_[recipe]) * kPieceElements;
+        return {recipe, first, std::min(kPieceElements, elements_[recipe] - first)};
     }
 
-    std::optional<Piece> take() {
-        const std::lock_guard lock(mutex_);
-        if (next_.recipe >= recipes_.size()) return std::nullopt;
-        const auto elements = static_cast<std::uint64_t>(recipes_[next_.recipe].tensor.shape.elements());
-        Piece piece = next_;
-        piece.elements = std::min(kPieceElements, elements - piece.first);
-        next_.first += piece.elements;
-        if (next_.first == elements) next_ = {next_.recipe + 1, 0, 0};
-        return piece;
-    }
-
-    const std::vector<Recipe>& recipes_;
-    std::uint64_t seed_;
-    SafetensorsWriter& writer_;
-    const std::function<void(std::uint64_t)>& wrote_;
-    std::mutex mutex_;
-    Piece next_;
-    std::exception_ptr problem_;
+private:
+    std::vector<std::uint64_t> elements_;   // of each recipe
+    std::vector<std::uint64_t> begins_{0};  // its first piece; behind the last, their number
 };
+
+// Makes and writes all values.
+void generate(const std::vector<Recipe>& recipes, const SyntheticOptions& options,
+              const CheckpointTarget& target, const OutputFiles& files,
+              const std::function<void(std::uint64_t)>& wrote) {
+    const Pieces pieces(recipes);
+    std::vector<std::vector<std::byte>> buffers(static_cast<std::size_t>(options.threads));
+    std::mutex mutex;  // of the progress
+    in_parallel(pieces.count(), options.threads, [&](std::size_t index, std::size_t thread) {
+        const Pieces::Piece piece = pieces[index];
+        const Recipe& recipe = recipes[piece.recipe];
+        const std::size_t item = size_of(recipe.tensor.dtype);
+        std::vector<std::byte>& bytes = buffers[thread];
+        bytes.resize(piece.elements * item);
+        make_values(value_key(options.seed, recipe.tensor.name), recipe.values, recipe.tensor.dtype,
+                    piece.first, bytes);
+        files.write(target.parts(piece.recipe).front().values, piece.first * item, bytes);
+        const std::lock_guard lock(mutex);
+        wrote(bytes.size());
+    });
+}
 
 }  // namespace
 
@@ -143,22 +124,26 @@ SyntheticResult write_synthetic_checkpoint(
     const ModelConfig config = parse_config(options.config_json, "configuration");
     require(config.quantization.dtype != DType::I8, ExitCode::Usage,
             "the configuration has int8 matrices, which this layout does not hold: choose bf16 or fp8");
-    const std::vector<Recipe> recipes = recipes_of(options.config_json, config);
+    const std::vector<Recipe> recipes = recipes_of(config);
     SafetensorsPlan plan;
     for (const Recipe& recipe : recipes) plan.tensors.push_back(recipe.tensor);
     plan.text_files = options.text_files;
     plan.text_files[options.config_name] = options.config_json;
     plan.file_bytes = options.file_bytes;
 
-    SyntheticResult result{recipes.size(), 0, 0};
     const std::uint64_t total = tensor_bytes(plan);
-    SafetensorsWriter writer(target, std::move(plan));
-    result.files = writer.files();
+    const auto layout = safetensors_target(std::move(plan), {});
+    StagedFolder folder(target, Leftover::Remove);
+    if (!options.holes) folder.require_space(layout->bytes());
+    layout->create(folder.path());
+    layout->open(folder.path());
+    const OutputFiles files(folder.path(), layout->files());
+    SyntheticResult result{recipes.size(), layout->files().size(), options.holes ? total : 0};
     const std::function<void(std::uint64_t)> wrote = [&](std::uint64_t bytes) {
         progress(result.bytes += bytes, total);
     };
-    Generation(recipes, options.seed, writer, wrote).run(options.threads);
-    writer.finish();
+    if (!options.holes) generate(recipes, options, *layout, files, wrote);
+    folder.commit();
     return result;
 }
 

@@ -17,6 +17,7 @@ struct SyntheticOptions {
     std::uint64_t seed = 0;
     std::uint64_t file_bytes = std::uint64_t{4} << 30;  // as SafetensorsPlan's
     int threads = 1;
+    bool holes = false;  // no values: zeros that take no room on the disk
 };
 
 struct SyntheticResult {
@@ -28,7 +29,8 @@ struct SyntheticResult {
 // All of the model's tensors are there, those of multi-token-prediction layers too. Values are uniform; their
 // sizes keep those of activations through the layers, and experts are chosen about evenly. A value depends on
 // the seed, its tensor's name in the files and its index there, and on nothing else. `progress` hears of
-// bytes written so far, and of all. Errors as SafetensorsWriter's, and parse_config's.
+// bytes written so far, and of all. Errors as
+// StagedFolder's, SafetensorsLayout's and parse_config's.
 SyntheticResult write_synthetic_checkpoint(const std::filesystem::path& target,
                                            const SyntheticOptions& options,
                                            const std::function<void(std::uint64_t, std::uint64_t)>& progress);

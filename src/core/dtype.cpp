@@ -1,5 +1,6 @@
 #include "core/dtype.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace sluice {
@@ -26,6 +27,29 @@ constexpr std::array<float, 256> make_fp8_table() {
 
 constexpr std::array<float, 256> kFp8Values = make_fp8_table();
 
+constexpr std::int32_t bits_of(float value) { return std::bit_cast<std::int32_t>(value); }
+
+struct Rounded {
+    std::int32_t code;
+    float value;
+};
+
+// Of values below 464, the middle between the largest and what would be next. Without branches, and
+// magnitudes compared as integers, so that compilers make several at a time of it.
+inline Rounded round_to_fp8(float value) {
+    const auto sign = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(value) & 0x80000000U);
+    const std::int32_t magnitude = bits_of(value) & 0x7fffffff;
+    // The power of two below it, or that of the subnormals: 2^e, where codes are 2^(e - 3) apart, as floats
+    // are at 2^(e + 20).
+    const std::int32_t power = std::max(magnitude, bits_of(0x1p-6F)) & 0x7f800000;
+    const std::int32_t apart = power + (20 << 23);
+    const float sum = std::bit_cast<float>(magnitude) + std::bit_cast<float>(apart);
+    // 8 codes for every power; the last step reaches the next power's first code, as it should.
+    const std::int32_t code = ((power - bits_of(0x1p-6F)) >> 20) + (bits_of(sum) - apart);
+    return {code | (sign >> 24 & 0x80),
+            std::bit_cast<float>(bits_of(sum - std::bit_cast<float>(apart)) | sign)};
+}
+
 }  // namespace
 
 std::string_view name_of(DType type) {
@@ -43,19 +67,18 @@ std::string_view name_of(DType type) {
 float fp8_to_float(fp8 code) { return kFp8Values[code]; }
 
 fp8 to_fp8(float value) {
-    const auto bits = std::bit_cast<std::uint32_t>(value);
-    const auto sign = static_cast<fp8>((bits >> 24) & 0x80U);
-    const float magnitude = std::fabs(value);
+    const unsigned sign = std::signbit(value) ? 0x80U : 0;
     if (std::isnan(value)) return static_cast<fp8>(sign | 0x7fU);
-    if (magnitude >= 448.0F) return static_cast<fp8>(sign | 0x7eU);
-    if (magnitude < 0.015625F) {  // below the smallest normal, 2^-6: steps of 2^-9
-        return static_cast<fp8>(sign | static_cast<unsigned>(std::nearbyint(magnitude * 512.0F)));
+    if (std::fabs(value) >= 448.0F) return static_cast<fp8>(sign | 0x7eU);
+    return static_cast<fp8>(round_to_fp8(value).code);
+}
+
+void to_fp8(std::span<const float> values, fp8* codes, float* rounded) {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        const Rounded result = round_to_fp8(values[i]);
+        codes[i] = static_cast<fp8>(result.code);
+        rounded[i] = result.value;
     }
-    // Keep 3 of 23 mantissa bits; a carry moves into the exponent, as it should.
-    const std::uint32_t kept = bits & 0x7fffffffU;
-    const std::uint32_t rounded = (kept + 0x7ffffU + ((kept >> 20) & 1U)) >> 20;
-    const std::uint32_t code = rounded - (120U << 3);  // exponent bias 127 becomes 7
-    return static_cast<fp8>(sign | (code > 0x7eU ? 0x7eU : code));
 }
 
 float round_up_to_power_of_two(float value) {

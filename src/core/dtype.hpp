@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace sluice {
@@ -45,6 +46,10 @@ float fp8_to_float(fp8 code);
 
 // Rounds to nearest, ties to even; saturates at +-448; NaN becomes 0x7f with the sign kept.
 fp8 to_fp8(float value);
+
+// Many values below 464 in magnitude, where they need not saturate, several at a time: their codes, and what
+// these stand for.
+void to_fp8(std::span<const float> values, fp8* codes, float* rounded);
 
 // The smallest power of two that is >= value (the "ue8m0" scale format); value must be positive and finite.
 float round_up_to_power_of_two(float value);

@@ -19,6 +19,12 @@ std::int64_t Shape::elements() const {
     return count;
 }
 
+std::int64_t Shape::row_elements() const {
+    std::int64_t count = 1;
+    for (int axis = 1; axis < rank_; ++axis) count *= (*this)[axis];
+    return count;
+}
+
 std::string Shape::text() const {
     std::string out = "[";
     for (int axis = 0; axis < rank_; ++axis) out += (axis == 0 ? "" : ", ") + std::to_string((*this)[axis]);

@@ -21,6 +21,9 @@ public:
     std::int64_t operator[](int axis) const { return dims_[static_cast<std::size_t>(axis)]; }
     std::int64_t& operator[](int axis) { return dims_[static_cast<std::size_t>(axis)]; }
     std::int64_t elements() const;
+    // Of one row, seen as a matrix [shape[0], the rest]; of the rows that there could be, where there are
+    // none.
+    std::int64_t row_elements() const;
     std::string text() const;  // "[128, 256]"
     void append(std::int64_t dim);
     bool operator==(const Shape&) const = default;

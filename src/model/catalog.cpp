@@ -26,6 +26,23 @@ public:
         return std::move(tensors_);
     }
 
+    std::vector<TensorSpec> build_prediction() {
+        const std::int64_t vocab = config_.vocab;
+        const std::int64_t dim = config_.dim;
+        const auto first = static_cast<int>(config_.layers.size());
+        for (int number = first; number < first + config_.mtp_layers; ++number) {
+            const std::string at = fmt::format("/mtp/{}", number);
+            plain(at + "/embed", {vocab, dim}, along_axis(0));
+            plain(at + "/embed_norm", {dim}, kCommon);
+            plain(at + "/hidden_norm", {dim}, kCommon);
+            plain(at + "/join", {dim, 2 * dim}, kCommon);
+            layer(at, config_.layers.back());
+            plain(at + "/norm", {dim}, kCommon);
+            plain(at + "/head", {vocab, dim}, along_axis(0));
+        }
+        return std::move(tensors_);
+    }
+
 private:
     void plain(std::string name, Shape full, Cut cut) { add({std::move(name), full, false, false, cut}); }
     void matrix(std::string name, Shape full, Cut cut) { add({std::move(name), full, true, false, cut}); }
@@ -110,15 +127,13 @@ private:
 
 std::vector<TensorSpec> tensor_catalog(const ModelConfig& config) { return Builder(config).build(); }
 
-std::vector<TensorSpec> prediction_tensors(const ModelConfig& config, int layer) {
-    const std::string at = fmt::format("/layers/{}/prediction", layer);
-    const std::int64_t dim = config.dim;
-    return {{at + "/embed", {config.vocab, dim}},
-            {at + "/embed_norm", {dim}},
-            {at + "/hidden_norm", {dim}},
-            {at + "/join", {dim, 2 * dim}},
-            {at + "/norm", {dim}},
-            {at + "/head", {config.vocab, dim}}};
+std::vector<TensorSpec> prediction_catalog(const ModelConfig& config) {
+    return Builder(config).build_prediction();
+}
+
+Shape scale_grid(const Shape& tensor, const Block& block) {
+    if (block == Block{}) return {0, 0};
+    return {blocks(tensor[0], block.rows), blocks(tensor.row_elements(), block.cols)};
 }
 
 Block block_of(const TensorSpec& tensor, const Quantization& quantization) {

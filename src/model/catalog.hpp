@@ -36,9 +36,10 @@ struct TensorSpec {
 // Every tensor of a model, in the order of use.
 std::vector<TensorSpec> tensor_catalog(const ModelConfig& config);
 
-// What multi-token-prediction layer `layer` has besides the tensors of a layer (DeepSeek-V3,
-// arXiv:2412.19437, 2.2). Checkpoints hold it, generation does without.
-std::vector<TensorSpec> prediction_tensors(const ModelConfig& config, int layer);
+// The tensors of the layers for multi-token prediction (DeepSeek-V3, arXiv:2412.19437, 2.2), which generation
+// does without: "/mtp/61/attention/q_b" and so on, numbered after the last layer and like it; beside them the
+// module's own, such as "/mtp/61/join".
+std::vector<TensorSpec> prediction_catalog(const ModelConfig& config);
 
 // The block that one scale of a quantised tensor stands for; none where it is not quantised.
 struct Block {
@@ -50,12 +51,22 @@ Block block_of(const TensorSpec& tensor, const Quantization& quantization);
 // How many blocks of `block` cover `length`.
 constexpr std::int64_t blocks(std::int64_t length, int block) { return (length + block - 1) / block; }
 
+// The blocks of a tensor seen as a matrix [shape[0], the rest], one scale each: [0, 0] without blocks.
+Shape scale_grid(const Shape& tensor, const Block& block);
+
 // A half-open range.
 struct Range {
     std::int64_t begin = 0, end = 0;
     std::int64_t size() const { return end - begin; }
     bool operator==(const Range&) const = default;
 };
+
+// Empty, at the later begin, where they have none.
+constexpr Range common_part(const Range& a, const Range& b) {
+    const std::int64_t begin = a.begin > b.begin ? a.begin : b.begin;
+    const std::int64_t end = a.end < b.end ? a.end : b.end;
+    return {begin, end > begin ? end : begin};
+}
 
 // Part `index` of `count` of `total` units, as even as whole units allow: [total * index / count, ...).
 constexpr Range part_of(std::int64_t total, int index, int count) {

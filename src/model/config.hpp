@@ -64,6 +64,7 @@ struct RopeSpec {
     float low_freq_factor = 1, high_freq_factor = 4;  // Llama3
     int original_length = 0;                          // Llama3, YaRN
     float amplitude = 1;                              // of cos and sin
+    bool operator==(const RopeSpec&) const = default;
 };
 
 // How the checkpoint's matrices are quantised: to e4m3 in blocks of block_rows x block_cols, or to int8 with
@@ -74,6 +75,7 @@ struct Quantization {
     bool power_of_two_scales = false;    // F8E4M3: activation scales too ("ue8m0")
     int groups = 1;                      // I8: parts of the inputs of row-parallel matrices; others have one
     bool on() const { return dtype == DType::F8E4M3 || dtype == DType::I8; }
+    bool operator==(const Quantization&) const = default;
 };
 
 struct ModelConfig {
@@ -92,6 +94,7 @@ struct ModelConfig {
     Quantization quantization;
     std::vector<LayerSpec> layers;
     int mtp_layers = 0;  // multi-token-prediction layers after the last, which generation leaves alone
+    bool operator==(const ModelConfig&) const = default;
 };
 
 // Layers that are alike.

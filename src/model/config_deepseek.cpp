@@ -116,8 +116,9 @@ ModelConfig parse_deepseek_own(const Keys& keys) {
 
     const std::string dtype = keys.text_or("dtype", "bf16");
     if (dtype != "bf16" && dtype != "fp8") keys.refuse("dtype", "bf16, fp8");
-    if (dtype == "fp8")
-        config.quantization = {DType::F8E4M3, 128, 128, keys.text_or("scale_fmt", "") == "ue8m0"};
+    config.quantization =
+        dtype == "fp8" ? Quantization{DType::F8E4M3, 128, 128, keys.text_or("scale_fmt", "") == "ue8m0"}
+                       : parse_quantization(keys);  // which DeepSeek's own files never have
 
     MoeSpec moe;
     const std::string score = keys.text_or("score_func", "softmax");

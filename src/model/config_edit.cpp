@@ -16,7 +16,15 @@ bool has_own_dtype(const OrderedJson& config) {
     return !config.contains("model_type") && config.contains("n_layers");
 }
 
-void quantize(OrderedJson& config) {
+// What an earlier quantisation left.
+void widen(OrderedJson& config) {
+    config.erase("quantization_config");
+    if (!has_own_dtype(config)) return;
+    config["dtype"] = "bf16";
+    config.erase("scale_fmt");
+}
+
+void quantize_to_fp8(OrderedJson& config) {
     if (has_own_dtype(config)) {
         config["dtype"] = "fp8";
         return;
@@ -27,11 +35,8 @@ void quantize(OrderedJson& config) {
                                                 {"weight_block_size", {128, 128}}};
 }
 
-void widen(OrderedJson& config) {
-    config.erase("quantization_config");
-    if (!has_own_dtype(config)) return;
-    config["dtype"] = "bf16";
-    config.erase("scale_fmt");
+void quantize_to_int8(OrderedJson& config) {
+    config["quantization_config"] = OrderedJson{{"quant_method", "int8"}, {"groups", 1}};
 }
 
 }  // namespace
@@ -49,15 +54,14 @@ std::string with_layers(std::string_view config_json, int layers) {
 }
 
 std::string with_matrices(std::string_view config_json, DType dtype) {
-    expect(dtype == DType::F8E4M3 || dtype == DType::BF16, "matrices of {}", name_of(dtype));
+    expect(dtype == DType::F8E4M3 || dtype == DType::I8 || dtype == DType::BF16, "matrices of {}",
+           name_of(dtype));
     if (parse_config(config_json, "configuration").quantization.dtype == dtype)
         return std::string(config_json);
     auto config = OrderedJson::parse(config_json);
-    if (dtype == DType::F8E4M3) {
-        quantize(config);
-    } else {
-        widen(config);
-    }
+    widen(config);
+    if (dtype == DType::F8E4M3) quantize_to_fp8(config);
+    if (dtype == DType::I8) quantize_to_int8(config);
     return text_of(config);
 }
 

@@ -1,6 +1,7 @@
 #include "model/weights.hpp"
 
 #include "checkpoint/layout.hpp"
+#include "checkpoint/read_ahead.hpp"
 #include "core/error.hpp"
 
 #include <algorithm>
@@ -13,6 +14,9 @@ namespace {
 using kernels::HostMatrix;
 using kernels::PackArgs;
 using kernels::WeightPart;
+
+// More do not help: two keep up with packing.
+constexpr int kMostReaders = 4;
 
 HostMatrix matrix_of(const TensorSlice& slice) {
     HostMatrix matrix;
@@ -33,18 +37,24 @@ HostMatrix matrix_of(const TensorSlice& slice) {
 
 using ReadSlice = std::function<TensorSlice(const TensorSpec&, int slice)>;
 
-// A slice's part without its values.
-TensorSlice form_of(const TensorSpec& tensor, int slice, int slices, const Quantization& quantization,
-                    DType router) {
+// A part as the Loader takes it where it only counts.
+TensorSlice without_values(const PartForm& form) {
+    static constexpr float kScale = 0;
+    TensorSlice slice{form, nullptr, {}, {}};
+    if (form.scale_rows > 0) slice.scales = {&kScale, 1};  // that there are some is all that counts
+    return slice;
+}
+
+PartForm form_of(const TensorSpec& tensor, int slice, int slices, const Quantization& quantization,
+                 DType router) {
     const Block block = block_of(tensor, quantization);
     const SlicePart part =
         slice_part(tensor, tensor.cut.along == Along::Common ? kCommonIndex : slice, slices, block);
-    TensorSlice form;
+    PartForm form;
     form.dtype = block != Block{} ? quantization.dtype : tensor.quantizable ? DType::BF16 : router;
     form.shape = part.shape;
     form.scale_rows = part.scale_rows.size();
     form.scale_cols = part.scale_cols.size();
-    form.scales.resize(block != Block{} ? 1 : 0);  // that there are some is all that counts
     form.block_rows = block.rows;
     form.block_cols = block.cols;
     form.row_offset = part.row_offset;
@@ -69,7 +79,7 @@ public:
         }
     }
 
-    Weights load(const std::function<void()>& progress) {
+    Weights load() {
         Weights weights;
         {
             const Slices embed = read("/embed");
@@ -79,11 +89,9 @@ public:
         }
         for (std::size_t i = 0; i < config_.layers.size(); ++i) {
             weights.layers.push_back(layer(fmt::format("/layers/{}", i), config_.layers[i]));
-            progress();
         }
         weights.norm = vector({"/norm"}, config_.logit_scale);
         if (!config_.tied_head) weights.head = stacked({"/head"}, Products::Bf16);
-        progress();
         expect(unread_.empty(), "tensor {} of the catalog was not read",
                unread_.empty() ? "" : unread_.begin()->first);
         weights.bytes = bytes_;
@@ -194,16 +202,12 @@ private:
         return slices;
     }
 
-    // That these stand in memory at once, not packed yet.
+    // That these stand in memory at once, not packed yet, and as much beside them that is read ahead.
     void note_held(std::span<const Slices> tensors) {
         std::uint64_t held = 0;
-        for (const Slices& tensor : tensors) {
-            for (const TensorSlice& slice : tensor) {
-                held += static_cast<std::uint64_t>(slice.shape.elements()) * size_of(slice.dtype) +
-                        static_cast<std::uint64_t>(slice.scale_rows * slice.scale_cols) * sizeof(float);
-            }
-        }
-        bytes_.staging = std::max(bytes_.staging, held);
+        for (const Slices& tensor : tensors)
+            for (const TensorSlice& slice : tensor) held += memory_bytes(slice);
+        bytes_.staging = std::max(bytes_.staging, 2 * held);
     }
 
     Packed pack(PackArgs args) {
@@ -258,6 +262,7 @@ private:
                 slices.push_back(std::move(slice));
             }
         }
+        note_held({&slices, 1});
         Tensor tensor = claim(DType::F32, {length});
         if (counts_) return tensor;
         auto* out = tensor.view().as<float>();
@@ -300,21 +305,35 @@ private:
 }  // namespace
 
 Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops& ops, Products gemm,
-                     const std::function<void(std::uint64_t)>& progress) {
-    const auto read = [&](const TensorSpec& tensor, int slice) { return checkpoint.read(tensor, slice); };
-    return Loader(checkpoint.config(), read, shard, ops, gemm, false).load([&] {
-        progress(checkpoint.bytes_read());
-    });
+                     const std::function<void(const LoadProgress&)>& progress) {
+    LoadProgress done;
+    std::vector<ReadAhead::Read> reads;
+    const auto find = [&](const TensorSpec& tensor, int slice) {
+        const StoredPart part = checkpoint.find(tensor, slice);
+        done.total += part.bytes();
+        reads.push_back({tensor, part});
+        return without_values(part);
+    };
+    const WeightBytes needed = Loader(checkpoint.config(), find, shard, ops, gemm, true).load().bytes;
+    ReadAhead ahead(checkpoint, std::move(reads), std::min(ops.threads(), kMostReaders), needed.staging);
+    const auto next = [&](const TensorSpec& tensor, int /*slice*/) {
+        TensorSlice slice = ahead.next(tensor.name);
+        done.bytes = ahead.bytes_taken();
+        done.seconds_waited = ahead.seconds_waited();
+        progress(done);
+        return slice;
+    };
+    return Loader(checkpoint.config(), next, shard, ops, gemm, false).load();
 }
 
 WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router, const Ops& ops) {
     const auto read = [&](const TensorSpec& tensor, int slice) {
-        return form_of(tensor, slice, shard.slices, config.quantization, router);
+        return without_values(form_of(tensor, slice, shard.slices, config.quantization, router));
     };
     ModelConfig part = config;
     const auto count = [&](std::vector<LayerSpec> layers) {
         part.layers = std::move(layers);
-        return Loader(part, read, shard, ops, Products::Bf16, true).load([] {}).bytes;
+        return Loader(part, read, shard, ops, Products::Bf16, true).load().bytes;
     };
     const WeightBytes outside = count({});
     WeightBytes sum = outside;

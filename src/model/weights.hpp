@@ -54,8 +54,7 @@ struct LayerWeights {
 // Memory that weights take.
 struct WeightBytes {
     std::uint64_t all = 0;
-    std::uint64_t staging =
-        0;  // beside them while they are loaded: the most that is read before it is packed
+    std::uint64_t staging = 0;  // beside them while they are loaded: twice the most that is packed as one
     std::uint64_t embedding = 0, experts = 0;  // of it: the table (not the output matrix), routed experts
     bool operator==(const WeightBytes&) const = default;
 };
@@ -68,10 +67,16 @@ struct Weights {
     WeightBytes bytes;
 };
 
-// Reads exactly this rank's slices, each tensor once, and packs them. `gemm` says how activations enter
-// quantised products. `progress` is told the bytes read so far after each layer.
+struct LoadProgress {
+    std::uint64_t bytes = 0, total = 0;  // of the checkpoint: taken up so far, and this rank's share
+    double seconds_waited = 0;           // for them to be read, while nothing was packed
+};
+
+// Reads exactly this rank's slices, each tensor once, and packs them while the next ones are read. `gemm`
+// says how activations enter quantised products. `progress` is called, on this thread, with each part of a
+// tensor.
 Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops& ops, Products gemm,
-                     const std::function<void(std::uint64_t)>& progress);
+                     const std::function<void(const LoadProgress&)>& progress);
 
 // What load_weights would claim on this rank for a checkpoint of this configuration, to the byte. `router`:
 // BF16 or F32, as the checkpoint stores its routers, which are kept so; no other type makes a difference, but

@@ -27,6 +27,12 @@ protected:
     ScratchFolder folder_;
 };
 
+std::byte first_byte(const PickledTensorFile& file) {
+    std::byte first{0xff};
+    file.file().read(file.tensor().values.begin, {&first, 1});
+    return first;
+}
+
 TEST_F(GrokFolder, FindsEveryTensorOfEveryHost) {
     for (int index = 0; index < 3; ++index)
         for (int host = 0; host < 2; ++host)
@@ -41,10 +47,7 @@ TEST_F(GrokFolder, FindsEveryTensorOfEveryHost) {
             EXPECT_THAT(files.tensor(index, host).values.dims, ElementsAre(size));
             const PickledTensorFile& file = files.file(index, host);
             EXPECT_EQ(file.path(), folder_ / fmt::format("tensor{:05}_{:03}", index, host));
-            file.will_read(file.tensor().values);
-            EXPECT_EQ(*file.data(file.tensor().values), std::byte('0' + host));
-            file.release(file.tensor().values);
-            EXPECT_EQ(*file.data(file.tensor().values), std::byte('0' + host));
+            EXPECT_EQ(first_byte(file), std::byte('0' + host));
         }
     }
 }
@@ -134,7 +137,7 @@ TEST_F(GrokFolder, OpensFilesOfAnySize) {
     const GrokFiles files(folder_.path());
     EXPECT_THAT(files.tensor(0, 0).values.dims, ElementsAre(kRows, kColumns));
     EXPECT_EQ(files.tensor(0, 0).values.begin, begin);
-    EXPECT_EQ(*files.file(0, 0).data(files.tensor(0, 0).values), std::byte{0});
+    EXPECT_EQ(first_byte(files.file(0, 0)), std::byte{0});
 }
 
 }  // namespace

@@ -30,7 +30,8 @@ protected:
     ConvertResult convert(const fs::path& from, const std::string& to, StoredType type = StoredType::Keep) {
         ConvertOptions options;
         options.type = type;
-        return convert_checkpoint(from, folder_ / to, options, [](std::uint64_t, std::uint64_t) {});
+        return convert_checkpoint(from, folder_ / to, options,
+                                  [](std::uint64_t, std::uint64_t) { return true; });
     }
     void expect_refused(const fs::path& from, std::initializer_list<std::string_view> parts) {
         expect_error([&] { convert(from, "refused"); }, ExitCode::Checkpoint, parts);
@@ -45,11 +46,11 @@ std::vector<float> effective(const CheckpointSource& source, const TensorSpec& s
     const SourceTensor tensor = source.tensor(spec);
     if (tensor.scales.empty()) return tensor.as_floats();
     std::vector<std::byte> codes(static_cast<std::size_t>(spec.full.elements()));
-    tensor.copy({0, tensor.shape[0]}, {0, tensor.cols()}, codes.data());
+    tensor.read({0, tensor.rows()}, codes.data());
     std::vector<float> values;
     for (std::int64_t i = 0; i < spec.full.elements(); ++i) {
-        const std::int64_t row = i / tensor.cols() / tensor.block.rows;
-        const std::int64_t col = i % tensor.cols() / tensor.block.cols;
+        const std::int64_t row = i / tensor.cols() / tensor.form.block.rows;
+        const std::int64_t col = i % tensor.cols() / tensor.form.block.cols;
         const auto scale = static_cast<std::size_t>(row * tensor.scale_cols() + col);
         values.push_back(static_cast<float>(static_cast<std::int8_t>(codes[static_cast<std::size_t>(i)])) *
                          tensor.scales.at(scale));

@@ -63,5 +63,6 @@ with tempfile.TemporaryDirectory() as folder:
             assert len(item.attrs["xxh3_64"]) == 16, name
 
     for file in [common, *slices]:
+        assert file.userblock_size == 4096, file.userblock_size
         file.visititems(check)
 print("h5py reads what was written")

@@ -69,15 +69,16 @@ TEST_F(HuggingFace, EveryTensorIsTheFilesOwn) {
         const SourceTensor tensor = source->tensor(spec);
         const RawTensor& expected = raw.at(test::deepseek_name(spec));
         ASSERT_EQ(tensor.pieces.size(), 1U);
-        ASSERT_EQ(std::memcmp(tensor.pieces.front().values, expected.bytes.data(), expected.bytes.size()), 0)
-            << spec.name;
+        std::vector<std::byte> values(expected.bytes.size());
+        tensor.read({0, tensor.rows()}, values.data());
+        ASSERT_EQ(std::memcmp(values.data(), expected.bytes.data(), values.size()), 0) << spec.name;
         const auto scales = raw.find(test::deepseek_name(spec) + "_scale_inv");
         ASSERT_EQ(tensor.scales.empty(), scales == raw.end()) << spec.name;
         if (scales == raw.end()) continue;
         ASSERT_EQ(tensor.scales.size() * 4, scales->second.bytes.size()) << spec.name;
         EXPECT_EQ(std::memcmp(tensor.scales.data(), scales->second.bytes.data(), scales->second.bytes.size()),
                   0);
-        EXPECT_EQ(tensor.block, (Block{128, 128}));
+        EXPECT_EQ(tensor.form.block, (Block{128, 128}));
     }
     EXPECT_EQ(source->text_files().size(), 3U);
     EXPECT_EQ(source->text_files().at("tokenizer.json"), content_of(model_ / "tokenizer.json"));
@@ -190,7 +191,31 @@ TEST_F(HuggingFace, RefusesScalesThatAreNoNumbers) {
         ExitCode::Checkpoint, {kQuery, "block scale is nan"});
 }
 
-TEST_F(HuggingFace, SkipsPredictionLayersByConfigurationOnly) {
+TEST_F(HuggingFace, PredictionLayersAreThereWholeOrNotAtAll) {
+    const auto count = [&] { return open_hugging_face(model_)->tensors().size(); };
+    const ModelConfig config = open_hugging_face(model_)->config();
+    EXPECT_EQ(count(), tensor_catalog(config).size() + prediction_catalog(config).size());
+    const auto drop = [&](std::string_view start) {
+        for (const auto& entry : std::filesystem::directory_iterator(model_)) {
+            if (entry.path().extension() != ".safetensors") continue;
+            RawTensors tensors = test::read_safetensors(entry.path());
+            std::erase_if(tensors, [&](const auto& tensor) { return tensor.first.starts_with(start); });
+            test::write_safetensors(entry.path(), tensors);
+        }
+        edit_json(model_ / "model.safetensors.index.json", [&](auto& index) {
+            auto kept = nlohmann::ordered_json::object();
+            for (const auto& [name, file] : index["weight_map"].items())
+                if (!name.starts_with(start)) kept[name] = file;
+            index["weight_map"] = kept;
+        });
+    };
+    drop("model.layers.4.eh_proj");
+    refused({"1 tensors are missing", "model.layers.4.eh_proj.weight"});
+    drop("model.layers.4.");
+    EXPECT_EQ(count(), tensor_catalog(config).size());
+}
+
+TEST_F(HuggingFace, TellsPredictionLayersByConfigurationOnly) {
     edit_json(model_ / "config.json", [](auto& config) { config["num_nextn_predict_layers"] = 0; });
     refused({"not part of the model", "model.layers.4."});
 }

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,11 +62,20 @@ protected:
         for (const auto& entry : std::filesystem::directory_iterator(folder)) size += entry.file_size();
         return size;
     }
+    // Of what is there of them: files may have their sizes before their values.
+    static std::uintmax_t allocated_bytes(const std::filesystem::path& folder) {
+        std::uintmax_t size = 0;
+        for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+            struct stat status {};
+            if (::stat(entry.path().c_str(), &status) == 0) size += 512 * std::uintmax_t(status.st_blocks);
+        }
+        return size;
+    }
     std::vector<std::string> partial_folders() const {
         std::vector<std::string> names;
         for (const auto& entry : std::filesystem::directory_iterator(folder_.path())) {
             const std::string name = entry.path().filename().string();
-            if (name.find(".partial-") != std::string::npos) names.push_back(name);
+            if (name.ends_with(".partial")) names.push_back(name);
         }
         return names;
     }
@@ -91,14 +101,14 @@ TEST_F(Tools, EveryProgramHelpsAndNamesItsVersion) {
 TEST_F(Tools, ExitCodesTellTheKindOfFailure) {
     const std::string v3 = test::tiny_v3();
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3}).code, 2);
-    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--dtype", "int8"}).code, 2);
+    EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--dtype", "int4"}).code, 2);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_, "--slices", "8"}).code, 2);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3 + "/nowhere", "--output", out_}).code, 3);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", "/dev/null/out"}).code, 4);
     EXPECT_EQ(run({SLUICE_SHARD, "--input", v3, "--output", out_}).code, 0);
     const Ending again = run({SLUICE_SHARD, "--input", v3, "--output", out_});
     EXPECT_EQ(again.code, 4);
-    EXPECT_TRUE(again.err.starts_with("sluice-shard: ")) << again.err;
+    EXPECT_TRUE(again.err.starts_with("sluice: error: ")) << again.err;
     EXPECT_EQ(again.out, "");
 }
 
@@ -111,7 +121,7 @@ TEST_F(Tools, SynthTellsWhatIsWrong) {
         return run(words);
     };
     EXPECT_EQ(run({SLUICE_SYNTH, "--config", llama}).code, 2);
-    EXPECT_EQ(synth(llama, {"--dtype", "int8"}).code, 2);
+    EXPECT_EQ(synth(llama, {"--dtype", "int4"}).code, 2);
     EXPECT_EQ(synth(llama, {"--max-file-size", "much"}).code, 2);
     EXPECT_EQ(synth(llama, {"--max-file-size", "0"}).code, 2);
     EXPECT_EQ(synth(llama, {"--layers", "0"}).code, 2);
@@ -134,6 +144,35 @@ TEST_F(Tools, SynthTellsWhatIsWrong) {
     const Ending again = synth(llama, {});
     EXPECT_EQ(again.code, 4);
     EXPECT_NE(again.err.find("exists already"), std::string::npos) << again.err;
+}
+
+TEST_F(Tools, CastRefusesOptionsOfTheOtherFormat) {
+    const std::string v3 = test::tiny_v3();
+    EXPECT_EQ(
+        run({SLUICE_CAST, "--input", v3, "--output", out_, "--to", "safetensors", "--slices", "2"}).code, 2);
+    EXPECT_EQ(run({SLUICE_CAST, "--input", v3, "--output", out_, "--max-file-size", "1GiB"}).code, 2);
+}
+
+TEST_F(Tools, ShardReportsWhatQuantisingChanged) {
+    const std::string v3 = test::tiny_v3();
+    const std::string report = folder_ / "report.jsonl";
+    const std::vector<std::string> command{SLUICE_SHARD, "--input", v3, "--output", out_, "--dtype", "int8"};
+    auto words = command;
+    words.insert(words.end(), {"--report", folder_ / "no/report.jsonl"});
+    EXPECT_EQ(run(words).code, 4);
+    EXPECT_FALSE(std::filesystem::exists(out_));
+    words.back() = report;
+    const Ending ending = run(words);
+    ASSERT_EQ(ending.code, 0) << ending.err;
+    EXPECT_NE(ending.out.find("/layers/*/experts/*/gate"), std::string::npos) << ending.out;
+    std::ifstream lines(report);
+    std::size_t count = 0;
+    for (std::string line; std::getline(lines, line); ++count) {
+        const auto tensor = nlohmann::json::parse(line);
+        EXPECT_GT(tensor.at("max_error").get<double>(), 0) << line;
+        EXPECT_LT(tensor.at("relative_error").get<double>(), 0.02) << line;
+    }
+    EXPECT_EQ(count, 232U);
 }
 
 TEST_F(Tools, OptionsMayStandInAFile) {
@@ -241,8 +280,8 @@ TEST_F(Tools, AKilledRunLeavesNothingThatLooksWhole) {
     for (const std::uintmax_t bytes : {0, 20'000'000}) {  // laying out; writing values
         const pid_t pid = start(command);
         const auto far_enough = [&] {
-            const auto partial = partial_folders();
-            return !partial.empty() && size_of_files(folder_ / partial.front()) >= bytes;
+            const std::filesystem::path files = out_ + ".partial/files";
+            return std::filesystem::exists(files) && allocated_bytes(files) >= bytes;
         };
         while (!far_enough() && ::waitpid(pid, nullptr, WNOHANG) == 0) ::usleep(200);
         ::kill(pid, SIGKILL);
@@ -251,10 +290,12 @@ TEST_F(Tools, AKilledRunLeavesNothingThatLooksWhole) {
         ASSERT_EQ(partial_folders().size(), 1U);
         const std::string left = partial_folders().front();
         EXPECT_EQ(run({SLUICE_INSPECT, folder_ / left}).code, 3);
+        EXPECT_EQ(run({SLUICE_INSPECT, folder_ / left / "files"}).code, 3);
 
         const Ending again = run(command);
         EXPECT_EQ(again.code, 0) << again.err;
-        EXPECT_NE(again.err.find(left), std::string::npos) << again.err;
+        EXPECT_EQ(again.err.find("going on where an earlier run stopped") != std::string::npos, bytes > 0)
+            << again.err;
         EXPECT_TRUE(partial_folders().empty());
         std::filesystem::remove_all(out_);
     }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <limits>
 #include <random>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -105,6 +106,25 @@ TEST(Fp8, IsTheNearestValueOfAnyFloat) {
         float value = std::exp2(exponent(random));
         if (i % 2 == 0) value = -value;
         ASSERT_EQ(to_fp8(value), nearest_code(value)) << value;
+    }
+}
+
+TEST(Fp8, ManyAtATimeAreLikeOneByOne) {
+    std::mt19937 random(9);
+    std::vector<float> values{0.0F, -0.0F, 0x1p-149F, 448.0F, std::nextafter(464.0F, 0.0F), -448.0F};
+    for (int code = 0; code < kLargest; ++code)
+        values.push_back(static_cast<float>((value_of(code) + value_of(code + 1)) / 2));
+    for (int i = 0; i < 10000; ++i) {
+        const float value = std::exp2(std::uniform_real_distribution<float>(-12, 8.8F)(random));
+        values.push_back(i % 2 == 0 ? -value : value);
+    }
+    std::vector<fp8> codes(values.size());
+    std::vector<float> rounded(values.size());
+    to_fp8(values, codes.data(), rounded.data());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        ASSERT_EQ(codes[i], nearest_code(values[i])) << values[i];
+        ASSERT_EQ(rounded[i], value_of(codes[i])) << values[i];
+        ASSERT_EQ(std::signbit(rounded[i]), std::signbit(values[i]));
     }
 }
 

@@ -23,6 +23,13 @@ TEST(Shape, CountsAndNames) {
     EXPECT_EQ((Shape{1 << 20, 1 << 20}).elements(), 1LL << 40);
 }
 
+TEST(Shape, ElementsOfARow) {
+    EXPECT_EQ((Shape{2, 3, 4}).row_elements(), 12);
+    EXPECT_EQ((Shape{0, 3}).row_elements(), 3) << "no rows";
+    EXPECT_EQ((Shape{5, 0}).row_elements(), 0);
+    EXPECT_EQ((Shape{7}).row_elements(), 1);
+}
+
 TEST(Shape, EqualMeansSameRankAndSizes) {
     EXPECT_EQ((Shape{2, 3}), (Shape{2, 3}));
     EXPECT_NE((Shape{2, 3}), (Shape{3, 2}));

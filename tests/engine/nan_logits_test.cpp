@@ -31,7 +31,7 @@ std::string poisoned_checkpoint(const ScratchFolder& folder, Token token) {
     for (std::size_t i = 0; i < width; ++i)
         embedding.bytes.replace((static_cast<std::size_t>(token) * width + i) * 2, 2, kNaN);
     write_safetensors(file, tensors);
-    convert_checkpoint(source, folder / "poisoned", {}, [](std::uint64_t, std::uint64_t) {});
+    convert_checkpoint(source, folder / "poisoned", {}, [](std::uint64_t, std::uint64_t) { return true; });
     return (folder / "poisoned").string();  // absolute: the folder of built checkpoints does not matter
 }
 

@@ -30,7 +30,8 @@ void check_tensors(const SafetensorsFile& file, std::size_t size) {
         promise(entry.type ? bytes == elements * size_of(*entry.type)
                            : bytes % std::max<std::size_t>(elements, 1) == 0,
                 "{} {} in {} bytes", entry.dtype, entry.shape_text(), bytes);
-        if (bytes > 0) promise(file.data(entry)[0] == file.data(entry)[0], "unreadable");
+        std::byte first{};
+        if (bytes > 0) file.file().read(entry.begin, {&first, 1});
     }
     promise(at == size, "{} bytes after the last tensor", size - at);
 }

@@ -73,6 +73,20 @@ ssize_t write(int fd, const void* bytes, size_t count) {
     return real_write(fd, bytes, count);
 }
 
+ssize_t pwrite(int fd, const void* bytes, size_t count, off_t offset) {
+    const auto real_pwrite = next<ssize_t (*)(int, const void*, size_t, off_t)>("pwrite");
+    const std::string path = path_of(fd);
+    moment("before writing", path);
+    if (is_ours(path) && count > 1 && passed + 1 == number_in("SLUICE_KILL_AT"))
+        (void)!real_pwrite(fd, bytes, count / 2, offset);
+    moment("while writing", path);
+    return real_pwrite(fd, bytes, count, offset);
+}
+
+ssize_t pwrite64(int fd, const void* bytes, size_t count, off64_t offset) {
+    return pwrite(fd, bytes, count, offset);
+}
+
 int fsync(int fd) {
     moment("before syncing", path_of(fd));
     return next<int (*)(int)>("fsync")(fd);

@@ -185,9 +185,9 @@ TEST_P(PlannedWeights, AreWhatTheFullestRankLoads) {
     for (int rank = 0; rank < ranks; ++rank) {
         const auto opened = open_sluice_checkpoint(checkpoint(name));
         const Ops ops(kernels::Family::Cpu, 1);
-        const WeightBytes claimed =
-            load_weights(*opened, {rank, ranks, opened->slices()}, ops, Products::Bf16, [](std::uint64_t) {
-            }).bytes;
+        const WeightBytes claimed = load_weights(*opened, {rank, ranks, opened->slices()}, ops,
+                                                 Products::Bf16, [](const LoadProgress&) {})
+                                        .bytes;
         if (claimed.all > fullest.all) fullest = claimed;
     }
     const OrderedJson weights = mesh(plan, ranks)["weights"];

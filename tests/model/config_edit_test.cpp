@@ -6,6 +6,10 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <string>
+#include <vector>
+
 namespace sluice {
 namespace {
 
@@ -53,6 +57,53 @@ TEST_P(ConfigEdit, QuantisesAndWidens) {
     Json back = Json::parse(bf16);
     if (back.contains("n_layers")) back["dtype"] = "bf16";  // which may go unsaid
     EXPECT_EQ(Json::parse(with_matrices(with_matrices(bf16, DType::F8E4M3), DType::BF16)), back);
+}
+
+// Of every family that parse_config accepts, with Hugging Face's keys and with their makers' own.
+std::vector<std::string> all_configurations() {
+    std::vector<std::string> names;
+    for (const auto& file : std::filesystem::directory_iterator(std::string(SLUICE_TEST_DATA) + "/configs"))
+        names.push_back("configs/" + file.path().filename().string());
+    for (const char* model : {"deepseek-v2-tiny", "deepseek-v3-tiny", "grok-tiny", "grok-tiny-hf",
+                              "grok-synthetic", "llama-tiny", "llama-biased", "mixtral-synthetic"}) {
+        names.push_back("models/" + std::string(model) + "/config.json");
+    }
+    std::erase(names, "configs/Grok-2.json");  // refused: its layers differ
+    return names;
+}
+
+TEST(ConfigEditOfEveryFamily, GoesFromAnyTypeToAnyOther) {
+    const auto says = [](const std::string& text, DType type) {
+        const Quantization found = parse_config(text, "configuration").quantization;
+        EXPECT_EQ(found.dtype, type) << text;
+        EXPECT_EQ(found.groups, 1) << text;
+        EXPECT_FALSE(found.power_of_two_scales) << text;
+        const int block = type == DType::F8E4M3 ? 128 : 0;
+        EXPECT_EQ(found.block_rows, block) << text;
+        EXPECT_EQ(found.block_cols, block) << text;
+        EXPECT_EQ(with_matrices(text, type), text);
+    };
+    for (const std::string& name : all_configurations()) {
+        SCOPED_TRACE(name);
+        const std::string text = with_matrices(text_of(name), DType::BF16);
+        const std::string fp8 = with_matrices(text, DType::F8E4M3);
+        const std::string int8 = with_matrices(text, DType::I8);
+        says(text, DType::BF16);
+        says(fp8, DType::F8E4M3);
+        says(int8, DType::I8);
+        says(with_matrices(text_of(name), DType::I8), DType::I8);
+        EXPECT_EQ(Json::parse(with_matrices(fp8, DType::I8)), Json::parse(with_matrices(text, DType::I8)));
+        EXPECT_EQ(Json::parse(with_matrices(int8, DType::F8E4M3)), Json::parse(fp8));
+        EXPECT_EQ(Json::parse(with_matrices(int8, DType::BF16)),
+                  Json::parse(with_matrices(fp8, DType::BF16)));
+    }
+}
+
+TEST(ConfigEditOfInt8, KeepsGroups) {
+    Json config = Json::parse(text_of("models/grok-tiny/config.json"));
+    config["quantization_config"] = {{"quant_method", "int8"}, {"groups", 8}};
+    const std::string text = config.dump();
+    EXPECT_EQ(with_matrices(text, DType::I8), text);
 }
 
 TEST(ConfigEditOfFp8, KeepsBlocksAndFormatOfScales) {

@@ -26,6 +26,18 @@ std::int64_t parameters(const ModelConfig& config) {
     return total;
 }
 
+TEST(Catalog, CommonPartOfRanges) {
+    EXPECT_EQ(common_part({2, 9}, {5, 20}), (Range{5, 9}));
+    EXPECT_EQ(common_part({5, 20}, {2, 9}), (Range{5, 9}));
+    EXPECT_EQ(common_part({0, 3}, {7, 9}), (Range{7, 7})) << "none";
+}
+
+TEST(Catalog, ScaleGridCoversTheMatrix) {
+    EXPECT_EQ(scale_grid({257, 128}, {128, 128}), (Shape{3, 1}));
+    EXPECT_EQ(scale_grid({3, 2, 50}, {1, 40}), (Shape{3, 3}));
+    EXPECT_EQ(scale_grid({257, 128}, {}), (Shape{0, 0}));
+}
+
 // The published sizes: 671 B and 236 B parameters, 15.7 B for V2-Lite.
 TEST(Config, PublishedModelsHaveTheirPublishedSizes) {
     EXPECT_NEAR(static_cast<double>(parameters(config_of("configs/DeepSeek-V3.json"))), 671.0e9, 0.1e9);

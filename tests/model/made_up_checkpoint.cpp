@@ -29,34 +29,44 @@ public:
     int slices() const override { return slices_; }
     const std::map<std::string, std::string>& text_files() const override { return none_; }
     const std::map<std::string, std::string>& provenance() const override { return none_; }
+    bool holds_prediction() const override { return false; }
     std::uint64_t bytes_read() const override { return 0; }
-    StoredPart find(const TensorSpec&, int) override { return {}; }
 
-    TensorSlice read(const TensorSpec& spec, int slice) override {
+    StoredPart find(const TensorSpec& spec, int slice) override {
         const Block block = block_of(spec, config_.quantization);
-        const SlicePart part =
-            slice_part(spec, spec.cut.along == Along::Common ? kCommonIndex : slice, slices_, block);
-        TensorSlice out;
-        out.shape = part.shape;
-        out.dtype = block == Block{} ? DType::BF16 : config_.quantization.dtype;
+        StoredPart found;
+        found.slice = spec.cut.along == Along::Common ? kCommonIndex : slice;
+        const SlicePart part = slice_part(spec, found.slice, slices_, block);
+        found.shape = part.shape;
+        found.dtype = block == Block{} ? DType::BF16 : config_.quantization.dtype;
+        if (block == Block{}) return found;
+        found.scale_rows = part.scale_rows.size();
+        found.scale_cols = part.scale_cols.size();
+        found.block_rows = block.rows;
+        found.block_cols = block.cols;
+        found.row_offset = part.row_offset;
+        found.col_offset = part.col_offset;
+        return found;
+    }
+
+    void fill(const TensorSpec& spec, const StoredPart& found, std::byte* memory) override {
+        const Block block{found.block_rows, found.block_cols};
+        const SlicePart part = slice_part(spec, found.slice, slices_, block);
         const std::int64_t width = spec.full.rank() == 1 ? 1 : spec.full[1];
+        std::byte* value = memory;
         for (std::int64_t row = part.rows.begin; row < part.rows.end; ++row) {
             for (std::int64_t col = part.cols.begin; col < part.cols.end; ++col)
-                append(out, spec, row * width + col);
+                value = put(value, found.dtype, spec, row * width + col);
         }
-        if (block == Block{}) return out;
-        out.scale_rows = part.scale_rows.size();
-        out.scale_cols = part.scale_cols.size();
-        out.block_rows = block.rows;
-        out.block_cols = block.cols;
-        out.row_offset = part.row_offset;
-        out.col_offset = part.col_offset;
+        if (block == Block{}) return;
+        // Where slice_in() has them; without an owner.
+        const TensorSlice whole = slice_in({std::shared_ptr<const std::byte>(), memory}, found);
+        auto* scale = const_cast<float*>(whole.scales.data());
         for (std::int64_t row = part.scale_rows.begin; row < part.scale_rows.end; ++row) {
             for (std::int64_t col = part.scale_cols.begin; col < part.scale_cols.end; ++col)
-                out.scales.push_back(spread(spec) / largest(out.dtype) *
-                                     (1 + 0.5F * noise(spec.name + ".scale", row * 1000 + col)));
+                *scale++ = spread(spec) / largest(found.dtype) *
+                           (1 + 0.5F * noise(spec.name + ".scale", row * 1000 + col));
         }
-        return out;
     }
 
 private:
@@ -64,19 +74,20 @@ private:
     // Keeps the size of what the matrix multiplies.
     static float spread(const TensorSpec& spec) { return std::sqrt(3.0F / static_cast<float>(spec.full[1])); }
 
-    static void append(TensorSlice& out, const TensorSpec& spec, std::int64_t index) {
+    // Returns where the next value goes.
+    static std::byte* put(std::byte* at, DType dtype, const TensorSpec& spec, std::int64_t index) {
         const float value = noise(spec.name, index);
-        const auto put = [&](auto bits) {
-            out.values.resize(out.values.size() + sizeof bits);
-            std::memcpy(out.values.data() + out.values.size() - sizeof bits, &bits, sizeof bits);
+        const auto write = [&](auto bits) {
+            std::memcpy(at, &bits, sizeof bits);
+            return at + sizeof bits;
         };
-        if (out.dtype == DType::I8) return put(static_cast<std::int8_t>(std::lround(127 * value)));
-        if (out.dtype == DType::F8E4M3) return put(to_fp8(448 * value));
+        if (dtype == DType::I8) return write(static_cast<std::int8_t>(std::lround(127 * value)));
+        if (dtype == DType::F8E4M3) return write(to_fp8(448 * value));
         if (spec.full.rank() == 1) {
             const bool bias = spec.name.ends_with("bias");
-            return put(to_bf16(bias ? 0.1F * value : 1 + 0.25F * value));
+            return write(to_bf16(bias ? 0.1F * value : 1 + 0.25F * value));
         }
-        put(to_bf16(spec.name == "/embed" ? value : spread(spec) * value));
+        return write(to_bf16(spec.name == "/embed" ? value : spread(spec) * value));
     }
 
     ModelConfig config_;

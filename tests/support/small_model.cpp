@@ -18,7 +18,7 @@ SmallModel::SmallModel(std::unique_ptr<SluiceCheckpoint> checkpoint, const Small
     : ranks_(ranks), ops_(options.family, options.threads), checkpoint_(std::move(checkpoint)) {
     const Shard shard{ranks.rank(), ranks.size(), checkpoint_->slices()};
     expect(shard.count() > 0, "{} slices on {} ranks", shard.slices, shard.ranks);
-    Weights weights = load_weights(*checkpoint_, shard, ops_, options.gemm, [](std::uint64_t) {});
+    Weights weights = load_weights(*checkpoint_, shard, ops_, options.gemm, [](const LoadProgress&) {});
     const DecoderLimits limits{options.rows, options.logit_rows, options.positions};
     decoder_ =
         std::make_unique<Decoder>(checkpoint_->config(), shard, std::move(weights), limits, ops_, ranks);
