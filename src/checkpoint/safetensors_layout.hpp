@@ -43,9 +43,8 @@ public:
 
     const SafetensorsPlan& plan() const { return plan_; }  // its text files with the index
     const std::vector<std::string>& files() const { return files_; }
-    const std::string& header(std::size_t file) const {
-        return headers_[file];
-    }  // all before the first value
+    // All before the first value.
+    const std::string& header(std::size_t file) const { return headers_[file]; }
     std::uint64_t file_bytes(std::size_t file) const { return headers_[file].size() + value_bytes_[file]; }
     Place place(std::size_t tensor) const { return places_.at(tensor); }
     std::uint64_t bytes() const;  // of all files

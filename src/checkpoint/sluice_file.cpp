@@ -5,6 +5,7 @@
 #include "checkpoint/metadata_block.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 #include <span>
 #include <vector>
