@@ -65,13 +65,25 @@ struct ProductJob {
     std::int64_t rows = 0;
     float* out = nullptr;
     std::int64_t out_stride = 0;
-    std::int64_t segment_stride = 0;  // elements from one segment's output to the next
+    std::int64_t segment_stride = 0;  // elements from one segment's output to the next, where they are plain
+};
+
+// What becomes of a job's outputs.
+enum class Outputs : std::uint8_t {
+    Plain,
+    // out[i, n] = the segments' outputs added as CombineArgs adds slices: one product on one rank, the same
+    // bits however many segments another rank holds.
+    SummedSegments,
+    // out[i, n] = activation(output n) * output (n + rows of the weight / 2), of a weight with one segment.
+    Gated,
 };
 
 // Many products at once: one job for a dense layer, one a head for absorbed MLA, one a touched expert for
 // MoE.
 struct ProductArgs {
     std::span<const ProductJob> jobs;
+    Outputs outputs = Outputs::Plain;
+    Activation activation = Activation::Silu;  // of the gate
 };
 
 // Rotates pairs of x by the angles of each row's position (RoPE, arXiv:2104.09864). `out` may be x with its

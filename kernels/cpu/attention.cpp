@@ -3,16 +3,18 @@
 #include "kernels/cpu/parallel.hpp"
 
 #include <algorithm>
+#include <tuple>
 #include <vector>
 
 namespace sluice::kernels::cpu {
 namespace {
 
-AttentionScratch scratch_of(const AttentionArgs& args) {
+AttentionScratch scratch_of(const AttentionArgs& args, const AttentionTiles& tiles) {
     AttentionScratch at;
     at.panels = (args.value_dim + kPanelColumns - 1) / kPanelColumns;
-    at.values = args.key_dim * kPageTokens;
-    at.sums = at.values + at.panels * kPageTokens * kPanelColumns;
+    at.values = tiles.keys;
+    at.queries = at.values + tiles.values;
+    at.sums = at.queries + kMostPairs * tiles.query;
     at.scores = at.sums + kMostPairs * at.panels * kPanelColumns;
     at.max = at.scores + kMostPairs * kPageTokens;
     at.total = at.max + kMostPairs;
@@ -22,14 +24,33 @@ AttentionScratch scratch_of(const AttentionArgs& args) {
 }
 
 // Pairs of one task: half of a thread's share, so that uneven contexts even out; but with few pairs in all,
-// rather fewer tasks, because each converts the keys for itself.
+// rather fewer tasks, because each converts the keys for itself; and one thread has nothing to even out.
 std::int64_t pairs_per_task(std::int64_t pairs, int threads) {
+    if (threads == 1) return kMostPairs;
     const std::int64_t share = (pairs + threads - 1) / threads;
     const std::int64_t least = std::min<std::int64_t>(share, 8);
     return std::clamp((share + 1) / 2, least, kMostPairs);
 }
 
-std::vector<AttentionTask> tasks_of(const AttentionArgs& args, int threads) {
+// A call's tasks; the memory stays for the thread's next call.
+struct Plan {
+    AttentionScratch at;
+    std::vector<AttentionTask> tasks;
+};
+
+// The longest first, so that no thread begins one when the others are done.
+bool before(const AttentionTask& a, const AttentionTask& b) {
+    const auto cost = [](const AttentionTask& task) {
+        return (task.end - task.begin) *
+               (task.sequence->context - task.sequence->rows + task.end / task.heads);
+    };
+    const auto order = [](const AttentionTask& task) {
+        return std::tuple(task.sequence, task.kv_head, task.begin);
+    };
+    return cost(a) != cost(b) ? cost(a) > cost(b) : order(a) < order(b);
+}
+
+void plan_tasks(Plan& plan, const AttentionArgs& args, int threads) {
     std::int64_t rows = 0;
     for (const SequenceRows& sequence : args.sequences) rows += sequence.rows;
     const std::int64_t most = std::max<std::int64_t>(pairs_per_task(rows * args.heads, threads), 1);
@@ -37,8 +58,7 @@ std::vector<AttentionTask> tasks_of(const AttentionArgs& args, int threads) {
     const auto first_head = [&](std::int64_t g) {
         return (g * args.heads + args.kv_heads - 1) / args.kv_heads;
     };
-    const AttentionScratch at = scratch_of(args);
-    std::vector<AttentionTask> tasks;
+    plan.tasks.clear();
     for (const SequenceRows& sequence : args.sequences) {
         const std::int32_t* masked = sequence.masked.data();
         for (std::int64_t g = 0; g < args.kv_heads; ++g) {
@@ -46,20 +66,13 @@ std::vector<AttentionTask> tasks_of(const AttentionArgs& args, int threads) {
             const std::int64_t pairs = sequence.rows * heads;
             const std::int64_t parts = (pairs + most - 1) / most;
             for (std::int64_t i = 0; i < parts; ++i) {
-                tasks.push_back({&args, &sequence, g, first, heads, pairs * i / parts,
-                                 pairs * (i + 1) / parts, masked, masked + sequence.masked.size(), at,
-                                 nullptr});
+                plan.tasks.push_back({&args, &sequence, g, first, heads, pairs * i / parts,
+                                      pairs * (i + 1) / parts, masked, masked + sequence.masked.size(),
+                                      &plan.at, nullptr});
             }
         }
     }
-    // The longest first, so that no thread begins one when the others are done.
-    const auto cost = [](const AttentionTask& task) {
-        return (task.end - task.begin) *
-               (task.sequence->context - task.sequence->rows + task.end / task.heads);
-    };
-    std::stable_sort(tasks.begin(), tasks.end(),
-                     [&](const AttentionTask& a, const AttentionTask& b) { return cost(a) > cost(b); });
-    return tasks;
+    std::sort(plan.tasks.begin(), plan.tasks.end(), before);
 }
 
 // Threads worth waking for the multiplications to be done.
@@ -74,14 +87,18 @@ int useful_threads(const AttentionArgs& args, int threads) {
 
 }  // namespace
 
-void attend_all(const AttentionArgs& args, const Execution& execution, void (*attend)(const AttentionTask&)) {
+void attend_all(const AttentionArgs& args, const Execution& execution, const AttentionTiles& tiles,
+                void (*attend)(const AttentionTask&)) {
+    thread_local Plan mine;  // each calling thread's own; the teams below borrow it
+    Plan& plan = mine;
     const int threads = useful_threads(args, execution.threads);
-    const std::vector<AttentionTask> tasks = tasks_of(args, threads);
-    over_tasks(static_cast<std::int64_t>(tasks.size()), threads, [&](std::int64_t i) {
+    plan.at = scratch_of(args, tiles);
+    plan_tasks(plan, args, threads);
+    over_tasks(static_cast<std::int64_t>(plan.tasks.size()), threads, [&](std::int64_t i) {
         thread_local Scratch scratch;
-        AttentionTask task = tasks[static_cast<std::size_t>(i)];
+        AttentionTask task = plan.tasks[static_cast<std::size_t>(i)];
         task.scratch = reinterpret_cast<float*>(
-            scratch.at_least(static_cast<std::size_t>(task.at.floats) * sizeof(float)));
+            scratch.at_least(static_cast<std::size_t>(plan.at.floats) * sizeof(float)));
         attend(task);
     });
 }

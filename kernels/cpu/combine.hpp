@@ -11,6 +11,9 @@ template <class Isa>
 struct Combine {
     using F32 = typename Isa::F32;
     static constexpr int kVectors = 4;
+    // Elements: more rows are read at once than the hardware prefetcher follows. Beyond a row's end the next
+    // row mostly begins; whatever is there, a prefetch does no harm.
+    static constexpr int kAhead = 256;
     struct Columns {
         F32 v[kVectors];
     };
@@ -78,9 +81,10 @@ private:
         Columns x;
 #pragma GCC unroll 4
         for (int n = 0; n < kVectors; ++n) {
-            if constexpr (Whole)
+            if constexpr (Whole) {
                 x.v[n] = Isa::load(p + n * Isa::kLanes);
-            else
+                Isa::prefetch(p + kAhead + n * Isa::kLanes);
+            } else
                 x.v[n] = Isa::load_some(p + n * Isa::kLanes, lanes(left, n));
         }
         return x;

@@ -3,13 +3,51 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <mutex>
 #include <new>
+#include <utility>
 
 namespace sluice::kernels::cpu {
 
+namespace {
+
+constexpr std::size_t kLine = 64;
+constexpr std::size_t kHugePage = std::size_t{2} << 20U;
+
+// What blocks are cut from. Of a piece only what is written to takes memory.
+class Pieces {
+public:
+    std::shared_ptr<std::byte> cut(std::size_t bytes) {
+        const std::lock_guard lock(mutex_);
+        std::shared_ptr<std::byte[]> piece = piece_.lock();
+        if (piece == nullptr || kPiece - used_ < bytes) {
+            piece = allocate_bytes(kPiece);
+            piece_ = piece;
+            used_ = 0;
+        }
+        std::byte* const block = piece.get() + used_;
+        used_ += (bytes + kLine - 1) / kLine * kLine;
+        return {std::move(piece), block};
+    }
+
+    static constexpr std::size_t kPiece = 32 * kHugePage;
+
+private:
+    std::mutex mutex_;
+    std::weak_ptr<std::byte[]> piece_;
+    std::size_t used_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<std::byte> allocate_block(std::size_t bytes) {
+    static Pieces pieces;
+    if (bytes <= Pieces::kPiece / 4) return pieces.cut(bytes);
+    const std::shared_ptr<std::byte[]> whole = allocate_bytes(bytes);
+    return {whole, whole.get()};
+}
+
 Bytes allocate_bytes(std::size_t bytes) {
-    constexpr std::size_t kLine = 64;
-    constexpr std::size_t kHugePage = std::size_t{2} << 20U;
     // Whole huge pages only: one for the tail would hold up to 2 MiB that nobody counted.
     const std::size_t huge = bytes / kHugePage * kHugePage;
     void* memory = nullptr;

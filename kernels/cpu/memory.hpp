@@ -17,6 +17,10 @@ using Bytes = std::unique_ptr<std::byte[], FreeBytes>;
 // std::bad_alloc.
 Bytes allocate_bytes(std::size_t bytes);
 
+// Uninitialised; aligned to 64 bytes. Blocks lie side by side in large pieces of memory, on huge pages
+// however small they are; a piece is given back with the last of its blocks. Throws std::bad_alloc.
+std::shared_ptr<std::byte> allocate_block(std::size_t bytes);
+
 // Grows only; contents are lost when it grows. One thread's own.
 class Scratch {
 public:

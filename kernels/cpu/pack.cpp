@@ -266,7 +266,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
 
 // Values are still unset.
 void claim(CpuWeight& weight, bool quantised) {
-    weight.values = allocate_bytes(value_bytes(weight));
+    weight.values = allocate_block(value_bytes(weight));
     if (quantised) weight.scales.assign(scale_count(weight), 0.0F);
     for (Segment& segment : weight.segment) {
         segment.panels = weight.values.get() + weight.panels * segment.first_pair * pair_bytes(weight.format);

@@ -6,6 +6,7 @@
 #include "kernels/kernel.hpp"
 #include "kernels/weight.hpp"
 
+#include <memory>
 #include <vector>
 
 namespace sluice::kernels::cpu {
@@ -20,7 +21,7 @@ public:
     int blocks = 0;                // over all segments
     std::vector<Segment> segment;  // points into what follows
     std::vector<std::int64_t> grid;
-    Bytes values;
+    std::shared_ptr<std::byte> values;
     std::vector<float> scales;
 };
 

@@ -1,5 +1,7 @@
 #include "kernels/cpu/parallel.hpp"
 
+#include "kernels/cpu/team.hpp"
+
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -7,7 +9,7 @@
 namespace sluice::kernels::cpu {
 namespace {
 
-// Elements a thread must have before it is worth waking: a parallel region costs some microseconds.
+// Elements a thread must have before it is worth waking: a parallel region costs a microsecond.
 constexpr std::int64_t kWorkPerThread = 16384;
 
 // An exception that left a parallel region would end the program: the first is kept until the region's end.
@@ -31,6 +33,12 @@ private:
     std::exception_ptr first_;
 };
 
+template <class Body>
+void region(int threads, const Body& body) {
+    run_team(
+        threads, [](const void* it, int thread) { (*static_cast<const Body*>(it))(thread); }, &body);
+}
+
 }  // namespace
 
 void run_rows(std::int64_t rows, std::int64_t work_per_row, int threads, Run run, const void* body) {
@@ -38,9 +46,7 @@ void run_rows(std::int64_t rows, std::int64_t work_per_row, int threads, Run run
     const int parts = static_cast<int>(std::min<std::int64_t>(useful, threads));
     if (parts <= 1) return run(body, 0, rows);
     FirstError error;
-#pragma omp parallel for num_threads(parts) schedule(static)
-    for (int part = 0; part < parts; ++part)
-        error.guard(run, body, rows * part / parts, rows * (part + 1) / parts);
+    region(parts, [&](int part) { error.guard(run, body, rows * part / parts, rows * (part + 1) / parts); });
     error.rethrow();
 }
 
@@ -51,8 +57,11 @@ void run_tasks(std::int64_t count, int threads, Run run, const void* body) {
         return;
     }
     FirstError error;
-#pragma omp parallel for num_threads(useful) schedule(dynamic)
-    for (std::int64_t i = 0; i < count; ++i) error.guard(run, body, i, i + 1);
+    std::atomic<std::int64_t> next = 0;
+    region(useful, [&](int) {
+        for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;)
+            error.guard(run, body, i, i + 1);
+    });
     error.rethrow();
 }
 

@@ -2,6 +2,7 @@
 // tile. Plain data; the per-set files include this header.
 #pragma once
 
+#include "core/features.hpp"
 #include "kernels/cpu/layout.hpp"
 
 #include <cstddef>
@@ -20,28 +21,37 @@ struct RowTask {
     float* scales = nullptr;   // [blocks], written for Fp8
 };
 
-// out[r, c] for `rows` converted rows and panels [first_panel, first_panel + panels) of a segment.
+// out[r, c] for `rows` converted rows and panels [first_panel, first_panel + panels): of one segment, of a
+// sum over several, or of outputs gated by others.
 struct TileTask {
-    const Segment* segment = nullptr;
+    const Segment* segment = nullptr;  // the first
+    int segments = 1;                  // whose products are added
+    std::int64_t gated_panels = 0;     // how far behind the gate's panels are those it gates; 0: no gate
+    Activation activation = Activation::Silu;
     Format format = Format::Bf16;
     std::int64_t first_panel = 0;
     std::int64_t panels = 0;
     std::int64_t padded_columns = 0;  // of the weight: the stride of its scales
     std::int64_t columns = 0;         // of the weight, unpadded
-    const void* x = nullptr;          // converted rows
+    const void* x = nullptr;          // converted rows, all segments of them
     std::int64_t x_stride = 0;        // elements
     const float* x_scales = nullptr;  // [rows][x_scale_stride] or null
     std::int64_t x_scale_stride = 0;
     std::int64_t rows = 0;
     float* out = nullptr;  // row 0, column 0 of the segment's output
     std::int64_t out_stride = 0;
-    void* scratch = nullptr;  // kTileScratch bytes
+    void* scratch = nullptr;  // kTotalsAt + slots * kTotals floats
+    // Panels that the next tile begins with, for prefetching.
+    const std::byte* after = nullptr;
+    std::int64_t after_panel_bytes = 0, after_panels = 0;
 };
 
 struct ProductIsa {
     std::int64_t x_bytes;  // of a converted element: 2 (bfloat16) or 4 (float32)
     void (*convert)(const RowTask&);
     void (*multiply)(const TileTask&);
+    // out[i] = activation(x[i]) * x[width + i]
+    void (*gate)(Activation kind, const float* x, std::int64_t width, float* out);
 };
 
 inline constexpr std::int64_t kTilePanels = 8;  // at most in a tile task
@@ -49,13 +59,15 @@ inline constexpr std::int64_t kTileRows = 128;
 inline constexpr std::int64_t kChunkPairs = 128;  // of k, multiplied by many rows: four panels fill 32 KiB
 inline constexpr std::int64_t kChunkPanels = 4;   // at most, by many rows
 
-// A tile's scratch, in floats: totals [kTileRows][kTilePanels * 16]; from kBlockSumsAt on, the sums of a
-// block of many chunks, [kTileRows][kChunkPanels * 16]; from kDecodedAt on, a chunk decoded to bfloat16 or
-// float32.
-inline constexpr std::int64_t kBlockSumsAt = kTileRows * kTilePanels * kPanel;
-inline constexpr std::int64_t kDecodedAt = kBlockSumsAt + kTileRows * kChunkPanels * kPanel;
-inline constexpr std::int64_t kTileScratch =
-    kDecodedAt * 4 + kChunkPanels * kChunkPairs * pair_bytes(Format::F32);
+// A tile's scratch, in floats: the sums of a block of many chunks, [kTileRows][kChunkPanels * 16]; from
+// kDecodedAt on, a chunk decoded to bfloat16 or float32; from kTotalsAt on, slots of totals [kTileRows]
+// [kTilePanels * 16]: one, two where outputs are gated, and for a sum of segments as many as its tree is
+// deep.
+inline constexpr std::int64_t kBlockSumsAt = 0;
+inline constexpr std::int64_t kDecodedAt = kTileRows * kChunkPanels * kPanel;
+inline constexpr std::int64_t kTotalsAt =
+    kDecodedAt + kChunkPanels * kChunkPairs * pair_bytes(Format::F32) / 4;
+inline constexpr std::int64_t kTotals = kTileRows * kTilePanels * kPanel;
 
 extern const ProductIsa kProductGeneric;
 #if defined(__x86_64__)

@@ -13,7 +13,6 @@ struct Avx512;
 
 void run_embed(const EmbedArgs& args, const Execution& execution);
 void run_rope(const RopeArgs& args, const Execution& execution);
-void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
 void run_add_bias(const BiasArgs& args, const Execution& execution);
 void run_route(const RouteArgs& args, const Execution& execution);
 void run_group(const GroupArgs& args, const Execution& execution);
@@ -23,7 +22,10 @@ void run_rms_norm(const RmsNormArgs& args, const Execution& execution);
 template <class Isa>
 void run_seam(const SeamArgs& args, const Execution& execution);
 template <class Isa>
+void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
+template <class Isa>
 void run_attention(const AttentionArgs& args, const Execution& execution);
+void run_attention_avx512_bf16(const AttentionArgs& args, const Execution& execution);
 template <class Isa>
 void run_gate(const GateArgs& args, const Execution& execution);
 template <class Isa>

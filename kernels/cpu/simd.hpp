@@ -17,6 +17,7 @@
 //   fma(a, b, c)              a * b + c (fused where the set has it)
 //   max(a, b), min(a, b)      a > b ? a : b and a < b ? a : b, so a NaN in either gives b
 //   select_less(a, b, x, y)   a < b ? x : y
+//   not_less(a, b)            bit i: not a < b in lane i, so a NaN in either sets it
 //   round(a)                  to the nearest integer, ties to even; |a| < 2^22
 //   scale_power(a, n)         a * 2^n for whole n in [-126, 127]
 //   power_below(a)            the largest power of two <= |a| (0 for a subnormal, infinity for NaN)

@@ -45,6 +45,11 @@ struct Avx2 {
         return {_mm256_blendv_ps(y.lo, x.lo, _mm256_cmp_ps(a.lo, b.lo, _CMP_LT_OQ)),
                 _mm256_blendv_ps(y.hi, x.hi, _mm256_cmp_ps(a.hi, b.hi, _CMP_LT_OQ))};
     }
+    SLUICE_SIMD unsigned not_less(F32 a, F32 b) {
+        const int lo = _mm256_movemask_ps(_mm256_cmp_ps(a.lo, b.lo, _CMP_NLT_UQ));
+        const int hi = _mm256_movemask_ps(_mm256_cmp_ps(a.hi, b.hi, _CMP_NLT_UQ));
+        return static_cast<unsigned>(lo) | static_cast<unsigned>(hi) << 8U;
+    }
     SLUICE_SIMD F32 abs(F32 a) {
         const __m256 sign = _mm256_set1_ps(-0.0F);
         return {_mm256_andnot_ps(sign, a.lo), _mm256_andnot_ps(sign, a.hi)};

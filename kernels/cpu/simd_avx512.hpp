@@ -33,6 +33,7 @@ struct Avx512 {
     SLUICE_SIMD F32 select_less(F32 a, F32 b, F32 x, F32 y) {
         return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), y, x);
     }
+    SLUICE_SIMD unsigned not_less(F32 a, F32 b) { return _mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ); }
     SLUICE_SIMD F32 round(F32 a) {
         return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     }

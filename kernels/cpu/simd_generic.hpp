@@ -78,6 +78,11 @@ struct Generic {
         }
         return x;
     }
+    SLUICE_SIMD unsigned not_less(F32 a, F32 b) {
+        unsigned bits = 0;
+        for (int i = 0; i < 16; ++i) bits |= (a.part[i / 4][i % 4] < b.part[i / 4][i % 4] ? 0U : 1U) << i;
+        return bits;
+    }
     SLUICE_SIMD F32 abs(F32 a) {
         for (int i = 0; i < 4; ++i) a.part[i] = floats(ints(a.part[i]) & 0x7fffffff);
         return a;
@@ -124,7 +129,9 @@ struct Generic {
     }
     SLUICE_SIMD void store_bf16(std::uint16_t* p, F32 v) { store_bf16_some(p, v, 16); }
     SLUICE_SIMD void store_bf16_some(std::uint16_t* p, F32 v, int n) {
-        for (int i = 0; i < n; ++i) p[i] = round_bf16(v.part[i / 4][i % 4]);
+        Halves halves[4];
+        for (int i = 0; i < 4; ++i) halves[i] = round_bf16(v.part[i]);
+        __builtin_memcpy(p, halves, static_cast<unsigned>(n) * sizeof(std::uint16_t));
     }
 
     SLUICE_SIMD void prefetch(const void* p) { __builtin_prefetch(p); }
@@ -132,10 +139,13 @@ struct Generic {
 private:
     SLUICE_SIMD Ints ints(Floats v) { return reinterpret_cast<Ints>(v); }
     SLUICE_SIMD Floats floats(Ints v) { return reinterpret_cast<Floats>(v); }
-    SLUICE_SIMD std::uint16_t round_bf16(float value) {
-        const std::uint32_t bits = __builtin_bit_cast(std::uint32_t, value);
-        if ((bits & 0x7fffffffU) > 0x7f800000U) return static_cast<std::uint16_t>((bits >> 16) | 0x40U);
-        return static_cast<std::uint16_t>((bits + 0x7fffU + ((bits >> 16) & 1U)) >> 16);
+    using Bits = std::uint32_t __attribute__((vector_size(16)));
+    using Halves = std::uint16_t __attribute__((vector_size(8)));
+    SLUICE_SIMD Halves round_bf16(Floats v) {
+        const Bits bits = reinterpret_cast<Bits>(v);
+        const Bits rounded = bits + 0x7fffU + (bits >> 16U & 1U), quiet = bits | 0x400000U;
+        const Bits number = reinterpret_cast<Bits>(v == v);
+        return __builtin_convertvector(((number & rounded) | (~number & quiet)) >> 16U, Halves);
     }
 };
 

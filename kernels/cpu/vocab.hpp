@@ -42,6 +42,18 @@ struct Vocab {
         }
     }
 
+    static int not_below(const float* logits, std::int64_t count, float floor, std::int32_t* at) {
+        const F32 least = Isa::set(floor);
+        int found = 0;
+        for (std::int64_t i = 0; i < count; i += kLanes) {
+            unsigned bits = Isa::not_less(load(logits + i, count - i), least);
+            if (count - i < kLanes) bits &= (1U << (count - i)) - 1U;
+            for (; bits != 0; bits &= bits - 1)
+                at[found++] = static_cast<std::int32_t>(i) + __builtin_ctz(bits);
+        }
+        return found;
+    }
+
 private:
     // Vector i goes to sum i mod 4, whether the chunk is whole or not.
     template <bool Whole>
@@ -78,7 +90,8 @@ private:
 
 template <class Isa>
 void run_vocab(const VocabArgs& args, const Execution& execution) {
-    vocab_with({&Vocab<Isa>::maxima, &Vocab<Isa>::masses, &Vocab<Isa>::exponentials}, args, execution);
+    vocab_with({&Vocab<Isa>::maxima, &Vocab<Isa>::masses, &Vocab<Isa>::exponentials, &Vocab<Isa>::not_below},
+               args, execution);
 }
 
 }  // namespace sluice::kernels::cpu

@@ -18,6 +18,8 @@ struct VocabLoops {
     void (*masses)(const float* logits, std::int64_t count, float max, float rate, double* chunk_sum);
     // The same of one chunk, not summed; `out` holds kVocabChunk.
     void (*exponentials)(const float* logits, std::int64_t count, float max, float rate, float* out);
+    // Where the logits that are not below the floor stand (a NaN never is); their number.
+    int (*not_below)(const float* logits, std::int64_t count, float floor, std::int32_t* at);
 };
 
 void vocab_with(const VocabLoops& loops, const VocabArgs& args, const Execution& execution);

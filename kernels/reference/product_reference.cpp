@@ -2,6 +2,7 @@
 
 #include "kernels/fp8_rows.hpp"
 #include "kernels/reference/pack_reference.hpp"
+#include "kernels/reference/run.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -40,6 +41,27 @@ void run_row(const ProductJob& job, const ReferenceWeight& weight, std::int64_t 
     }
 }
 
+// Writes a job's outputs, given as they are, as `args` wants them.
+void finish(const ProductArgs& args, const ProductJob& job, const ReferenceWeight& weight,
+            const std::vector<float>& plain, const Execution& execution) {
+    const bool gated = args.outputs == Outputs::Gated;
+    const std::int64_t width = gated ? weight.rows / 2 : weight.rows;
+    std::vector<float> finished(static_cast<std::size_t>(job.rows * width));
+    if (gated) {
+        run_gate({plain.data(), job.rows, width, args.activation, finished.data()}, execution);
+    } else {
+        CombineArgs sum;
+        sum.rows = job.rows;
+        sum.dim = width;
+        sum.slices = weight.segments;
+        sum.base = plain.data();
+        sum.out = finished.data();
+        run_combine(sum, execution);
+    }
+    for (std::int64_t row = 0; row < job.rows; ++row)
+        std::copy_n(finished.data() + row * width, width, job.out + row * job.out_stride);
+}
+
 }  // namespace
 
 bool fits_product(const ProductArgs& args, const Machine& /*machine*/) {
@@ -48,10 +70,20 @@ bool fits_product(const ProductArgs& args, const Machine& /*machine*/) {
     });
 }
 
-void run_product(const ProductArgs& args, const Execution& /*execution*/) {
+void run_product(const ProductArgs& args, const Execution& execution) {
     for (const ProductJob& job : args.jobs) {
-        for (std::int64_t row = 0; row < job.rows; ++row)
-            run_row(job, static_cast<const ReferenceWeight&>(*job.weight), row);
+        const auto& weight = static_cast<const ReferenceWeight&>(*job.weight);
+        if (args.outputs == Outputs::Plain) {
+            for (std::int64_t row = 0; row < job.rows; ++row) run_row(job, weight, row);
+            continue;
+        }
+        std::vector<float> plain(static_cast<std::size_t>(weight.segments * job.rows * weight.rows));
+        ProductJob alone = job;
+        alone.out = plain.data();
+        alone.out_stride = weight.rows;
+        alone.segment_stride = job.rows * weight.rows;
+        for (std::int64_t row = 0; row < job.rows; ++row) run_row(alone, weight, row);
+        finish(args, job, weight, plain, execution);
     }
 }
 

@@ -11,7 +11,11 @@ template <>
 std::span<const Kernel<StoreRowsArgs>> kernels<StoreRowsArgs>() {
     using Entry = Kernel<StoreRowsArgs>;
     static constexpr std::array table = {
-        Entry{"cpu", Family::Cpu, &anywhere, &cpu::run_store_rows},
+#if defined(__x86_64__)
+        Entry{"cpu.avx512", Family::Cpu, &with_avx512, &cpu::run_store_rows<cpu::Avx512>},
+        Entry{"cpu.avx2", Family::Cpu, &with_avx2, &cpu::run_store_rows<cpu::Avx2>},
+#endif
+        Entry{"cpu.generic", Family::Cpu, &anywhere, &cpu::run_store_rows<cpu::Generic>},
         Entry{"reference", Family::Reference, &anywhere, &reference::run_store_rows},
     };
     return table;

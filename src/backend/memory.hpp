@@ -11,7 +11,7 @@ class Memory {
 public:
     virtual ~Memory() = default;
     virtual Place place() const = 0;
-    // 64-byte aligned, zeroed and resident; ExitCode::Internal naming the size when there is no room.
+    // 64-byte aligned and zeroed; ExitCode::Internal naming the size when there is no room.
     virtual void* allocate(std::size_t bytes) = 0;
     virtual void release(void* data, std::size_t bytes) noexcept = 0;
 };

@@ -21,14 +21,23 @@ void check_matrix(const ConstView& view, std::string_view what) {
            name_of(view.dtype), view.shape.text());
 }
 
+// This thread's own, so that a step allocates none.
+std::vector<kernels::ProductJob>& cleared_jobs() {
+    thread_local std::vector<kernels::ProductJob> jobs;
+    jobs.clear();
+    return jobs;
+}
+
 }  // namespace
 
-Ops::Ops(kernels::Family family, int threads) : family_(family), execution_{threads}, memory_(host_memory()) {
+Ops::Ops(kernels::Family family, int threads, OpClock* clock)
+    : family_(family), execution_{threads}, memory_(host_memory()), clock_(clock) {
     expect(threads >= 1, "{} threads", threads);
 }
 
 template <class Args>
-void Ops::run(const Args& args) const {
+void Ops::run(std::string_view op, const Args& args) const {
+    const OpTimer timer(clock_, op);
     kernels::choose(family_, args, kernels::this_machine()).run(args, execution_);
 }
 
@@ -36,7 +45,7 @@ Packed Ops::pack(const kernels::PackArgs& args) const {
     Packed packed;
     kernels::PackArgs filled = args;
     filled.out = &packed;
-    run(filled);
+    run("pack", filled);
     return packed;
 }
 
@@ -44,7 +53,7 @@ std::size_t Ops::packed_bytes(const kernels::PackArgs& args) const {
     std::size_t bytes = 0;
     kernels::PackArgs filled = args;
     filled.counted = &bytes;
-    run(filled);
+    run("packed_bytes", filled);
     return bytes;
 }
 
@@ -64,15 +73,15 @@ void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, float sca
     args.dim = table.shape[1];
     args.scale = scale;
     args.out = out.as<float>();
-    run(args);
+    run("embed", args);
 }
 
 void Ops::rms_norm(ConstView x, ConstView gain, float eps, View out) const {
     check_matrix(x, "rms_norm x");
     check(gain, DType::F32, {x.shape[1]}, "rms_norm gain");
     check(out, DType::F32, x.shape, "rms_norm out");
-    run(kernels::RmsNormArgs{x.as<float>(), x.row_stride, gain.as<float>(), x.shape[0], x.shape[1], eps,
-                             out.as<float>(), out.row_stride});
+    run("rms_norm", kernels::RmsNormArgs{x.as<float>(), x.row_stride, gain.as<float>(), x.shape[0],
+                                         x.shape[1], eps, out.as<float>(), out.row_stride});
 }
 
 void Ops::seam(View x, ConstView delta, std::optional<ConstView> post_gain, ConstView next_gain, float eps,
@@ -94,13 +103,13 @@ void Ops::seam(View x, ConstView delta, std::optional<ConstView> post_gain, Cons
     args.dim = x.shape[1];
     args.eps = eps;
     args.out = out.as<float>();
-    run(args);
+    run("seam", args);
 }
 
 void Ops::add_bias(ConstView bias, View x) const {
     check_matrix(x, "add_bias x");
     check(bias, DType::F32, {x.shape[1]}, "add_bias bias");
-    run(kernels::BiasArgs{bias.as<float>(), x.as<float>(), x.row_stride, x.shape[0], x.shape[1]});
+    run("add_bias", kernels::BiasArgs{bias.as<float>(), x.as<float>(), x.row_stride, x.shape[0], x.shape[1]});
 }
 
 void Ops::product(ConstView x, const PackedWeight& weight, View out, std::optional<ConstView> gather) const {
@@ -112,7 +121,28 @@ void Ops::product(ConstView x, const PackedWeight& weight, View out, std::option
     const kernels::ProductJob job{
         &weight, x.as<float>(),   x.row_stride,   gather ? gather->as<std::int32_t>() : nullptr,
         rows,    out.as<float>(), out.row_stride, rows * out.row_stride};
-    run(kernels::ProductArgs{{&job, 1}});
+    run("product", kernels::ProductArgs{{&job, 1}});
+}
+
+void Ops::summed_product(ConstView x, const PackedWeight& weight, View out) const {
+    check_matrix(x, "summed_product x");
+    expect(x.shape[1] == weight.cols, "summed_product: x {} with a weight of {} columns", x.shape.text(),
+           weight.cols);
+    check(out, DType::F32, {x.shape[0], weight.rows}, "summed_product out");
+    const kernels::ProductJob job{&weight,    x.as<float>(),   x.row_stride,   nullptr,
+                                  x.shape[0], out.as<float>(), out.row_stride, 0};
+    run("summed_product", kernels::ProductArgs{{&job, 1}, kernels::Outputs::SummedSegments});
+}
+
+void Ops::gated_product(ConstView x, const PackedWeight& weight, Activation activation, View out) const {
+    check_matrix(x, "gated_product x");
+    expect(x.shape[1] == weight.cols && weight.segments == 1 && weight.rows % 2 == 0,
+           "gated_product: x {} with a weight of {} rows, {} columns, {} segments", x.shape.text(),
+           weight.rows, weight.cols, weight.segments);
+    check(out, DType::F32, {x.shape[0], weight.rows / 2}, "gated_product out");
+    const kernels::ProductJob job{&weight,    x.as<float>(),   x.row_stride,   nullptr,
+                                  x.shape[0], out.as<float>(), out.row_stride, 0};
+    run("gated_product", kernels::ProductArgs{{&job, 1}, kernels::Outputs::Gated, activation});
 }
 
 void Ops::head_product(ConstView x, std::int64_t x_width, std::span<const Packed> heads,
@@ -123,22 +153,21 @@ void Ops::head_product(ConstView x, std::int64_t x_width, std::span<const Packed
     expect(x.shape[0] == out.shape[0] && x.shape[1] >= (count - 1) * x_width + heads[0]->cols &&
                out.shape[1] >= (count - 1) * out_width + heads[0]->rows,
            "head_product: x {}, out {}, {} heads", x.shape.text(), out.shape.text(), count);
-    std::vector<kernels::ProductJob> jobs;
-    jobs.reserve(heads.size());
+    std::vector<kernels::ProductJob>& jobs = cleared_jobs();
     for (std::int64_t h = 0; h < count; ++h) {
         jobs.push_back({heads[static_cast<std::size_t>(h)].get(), x.as<float>() + h * x_width, x.row_stride,
                         nullptr, x.shape[0], out.as<float>() + h * out_width, out.row_stride, 0});
     }
-    run(kernels::ProductArgs{jobs});
+    run("head_product", kernels::ProductArgs{jobs});
 }
 
 void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
-                         std::span<const Packed> experts, View out) const {
+                         std::span<const Packed> experts, std::optional<Activation> gate, View out) const {
     check_matrix(x, "expert_product x");
     check_matrix(out, "expert_product out");
     check(offsets, DType::I32, {static_cast<std::int64_t>(experts.size()) + 1}, "expert_product offsets");
     const auto* offset = offsets.as<std::int32_t>();
-    std::vector<kernels::ProductJob> jobs;
+    std::vector<kernels::ProductJob>& jobs = cleared_jobs();
     for (std::size_t e = 0; e < experts.size(); ++e) {
         const std::int64_t first = offset[e];
         const std::int64_t rows = offset[e + 1] - first;
@@ -153,7 +182,10 @@ void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView
         job.out_stride = out.row_stride;
         jobs.push_back(job);
     }
-    run(kernels::ProductArgs{jobs});
+    if (gate)
+        run("expert_product", kernels::ProductArgs{jobs, kernels::Outputs::Gated, *gate});
+    else
+        run("expert_product", kernels::ProductArgs{jobs});
 }
 
 void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, ConstView positions,
@@ -177,7 +209,7 @@ void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, Con
     args.interleaved = interleaved;
     args.positions = positions.as<std::int32_t>();
     args.table = table.as<float>();
-    run(args);
+    run("rope", args);
 }
 
 void Ops::store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const {
@@ -194,7 +226,7 @@ void Ops::store_rows(ConstView x, ConstView slots, std::int64_t column, View pag
     args.pages = pages.as<std::byte>() + static_cast<std::size_t>(column) * size_of(pages.dtype);
     args.page_dtype = pages.dtype;
     args.page_row_stride = pages.shape[2];
-    run(args);
+    run("store_rows", args);
 }
 
 void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequences, const PagedRows& cache,
@@ -226,15 +258,7 @@ void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequence
     args.scale = shape.scale;
     args.softcap = shape.softcap;
     args.out = out.as<float>();
-    run(args);
-}
-
-void Ops::gate(ConstView x, Activation activation, View out) const {
-    check_matrix(x, "gate x");
-    check(out, DType::F32, {x.shape[0], x.shape[1] / 2}, "gate out");
-    check_dense(x, "gate x");
-    check_dense(out, "gate out");
-    run(kernels::GateArgs{x.as<float>(), x.shape[0], out.shape[1], activation, out.as<float>()});
+    run("attention", args);
 }
 
 void Ops::route(ConstView logits, std::optional<ConstView> bias, const RouterSpec& spec,
@@ -244,8 +268,8 @@ void Ops::route(ConstView logits, std::optional<ConstView> bias, const RouterSpe
     check(out.expert, DType::I32, {rows, spec.top_k}, "route expert");
     check(out.weight, DType::F32, {rows, spec.top_k}, "route weight");
     if (bias) check(*bias, DType::F32, {spec.experts}, "route bias");
-    run(kernels::RouteArgs{logits.as<float>(), bias ? bias->as<float>() : nullptr, spec, rows,
-                           out.expert.as<std::int32_t>(), out.weight.as<float>()});
+    run("route", kernels::RouteArgs{logits.as<float>(), bias ? bias->as<float>() : nullptr, spec, rows,
+                                    out.expert.as<std::int32_t>(), out.weight.as<float>()});
 }
 
 void Ops::group(const Routing& routing, std::int32_t first, std::int32_t count, const Grouping& out) const {
@@ -254,22 +278,9 @@ void Ops::group(const Routing& routing, std::int32_t first, std::int32_t count, 
     check(out.offsets, DType::I32, {count + 1}, "group offsets");
     expect(out.token.shape[0] >= pairs.elements(), "group: room for {} of {} pairs", out.token.shape[0],
            pairs.elements());
-    run(kernels::GroupArgs{routing.expert.as<std::int32_t>(), pairs[0], pairs[1], first, count,
-                           out.token.as<std::int32_t>(), out.offsets.as<std::int32_t>(),
-                           out.place.as<std::int32_t>()});
-}
-
-void Ops::sum_slices(ConstView partials, int slices, View out) const {
-    check(partials, DType::F32, {slices * out.shape[0], out.shape[1]}, "sum_slices partials");
-    check_dense(partials, "sum_slices partials");
-    check_dense(out, "sum_slices out");
-    kernels::CombineArgs args;
-    args.rows = out.shape[0];
-    args.dim = out.shape[1];
-    args.slices = slices;
-    args.base = partials.as<float>();
-    args.out = out.as<float>();
-    run(args);
+    run("group", kernels::GroupArgs{routing.expert.as<std::int32_t>(), pairs[0], pairs[1], first, count,
+                                    out.token.as<std::int32_t>(), out.offsets.as<std::int32_t>(),
+                                    out.place.as<std::int32_t>()});
 }
 
 void Ops::combine(std::optional<ConstView> partials, ConstView expert_rows, const Routing& routing,
@@ -290,9 +301,9 @@ void Ops::combine(std::optional<ConstView> partials, ConstView expert_rows, cons
     args.top_k = routing.expert.shape[1];
     args.first_expert = first_expert.data();
     args.out = out.as<float>();
-    run(args);
+    run("combine", args);
 }
 
-void Ops::vocab(const kernels::VocabArgs& args) const { run(args); }
+void Ops::vocab(const kernels::VocabArgs& args) const { run("vocab", args); }
 
 }  // namespace sluice

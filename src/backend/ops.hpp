@@ -2,6 +2,7 @@
 #pragma once
 
 #include "backend/memory.hpp"
+#include "backend/op_clock.hpp"
 #include "core/tensor.hpp"
 #include "kernels/args.hpp"
 #include "kernels/kernel.hpp"
@@ -43,7 +44,8 @@ struct AttentionShape {
 
 class Ops {
 public:
-    Ops(kernels::Family family, int threads);
+    // `clock` is told of every operation; null: nobody is.
+    Ops(kernels::Family family, int threads, OpClock* clock = nullptr);
 
     kernels::Family family() const { return family_; }
     int threads() const { return execution_.threads; }
@@ -69,13 +71,18 @@ public:
     // With `gather` (I32), row i is x's row gather[i].
     void product(ConstView x, const PackedWeight& weight, View out,
                  std::optional<ConstView> gather = {}) const;
+    // The same, the segments' products added in a tree, as combine adds slices: out [rows, weight.rows].
+    void summed_product(ConstView x, const PackedWeight& weight, View out) const;
+    // activation(first half of the outputs) * the other half: out [rows, weight.rows / 2].
+    void gated_product(ConstView x, const PackedWeight& weight, Activation activation, View out) const;
     // Head h: columns [h * x_width, + cols) of x -> columns [h * out_width, + rows) of out.
     void head_product(ConstView x, std::int64_t x_width, std::span<const Packed> heads,
                       std::int64_t out_width, View out) const;
     // Grouped rows: expert e's rows [offsets[e], offsets[e + 1]) of out, from the same rows of x, or, with
-    // `tokens`, from rows tokens[i] of x. Experts without rows cost nothing.
+    // `tokens`, from rows tokens[i] of x; gated as by gated_product where an activation is given. Experts
+    // without rows cost nothing.
     void expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
-                        std::span<const Packed> experts, View out) const;
+                        std::span<const Packed> experts, std::optional<Activation> gate, View out) const;
 
     // Head h of a row: x columns [h * x_width, + dim) rotated into out columns [h * out_width, + dim).
     struct Heads {
@@ -90,14 +97,11 @@ public:
     void attention(ConstView q, std::span<const kernels::SequenceRows> sequences, const PagedRows& cache,
                    const AttentionShape& shape, View out) const;
 
-    // x [rows, 2 * width]: activation(left half) * right half -> out [rows, width].
-    void gate(ConstView x, Activation activation, View out) const;
     void route(ConstView logits, std::optional<ConstView> bias, const RouterSpec& spec,
                const Routing& out) const;
     void group(const Routing& routing, std::int32_t first, std::int32_t count, const Grouping& out) const;
-    // out = tree over the slices of partials [slices * rows, dim].
-    void sum_slices(ConstView partials, int slices, View out) const;
-    // The same with each slice's routed experts added to its partial (null: there is none).
+    // out = tree over the slices of partials [slices * rows, dim] (null: there are none), each with its
+    // slice's routed experts added.
     void combine(std::optional<ConstView> partials, ConstView expert_rows, const Routing& routing,
                  const Grouping& grouping, std::span<const std::int32_t> first_expert, View out) const;
 
@@ -105,11 +109,12 @@ public:
 
 private:
     template <class Args>
-    void run(const Args& args) const;
+    void run(std::string_view op, const Args& args) const;
 
     kernels::Family family_;
     kernels::Execution execution_;
     Memory& memory_;
+    OpClock* clock_;
 };
 
 }  // namespace sluice

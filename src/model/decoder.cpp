@@ -28,6 +28,7 @@ struct Widths {
     std::int64_t entry = 0, q = 0, q_latent = 0, attended = 0, values = 0;
     std::int64_t hidden = 0;  // of a dense layer or the shared experts
     std::int64_t experts = 0, local_experts = 0, top_k = 0, expert_hidden = 0;
+    bool shared = false;  // experts: their slices are added to routed ones
 };
 
 void widen(std::int64_t& width, std::int64_t to) { width = std::max(width, to); }
@@ -59,6 +60,7 @@ Widths widths_of(const ModelConfig& config, const Shard& shard) {
         }
         if (const auto* moe = std::get_if<MoeSpec>(&layer.feed_forward)) {
             widen(widest.hidden, shard.range(moe->shared_hidden).size());
+            widest.shared = widest.shared || moe->shared_hidden > 0;
             widen(widest.experts, moe->router.experts);
             widen(widest.local_experts, shard.range(moe->router.experts).size());
             widen(widest.top_k, moe->router.top_k);
@@ -97,13 +99,12 @@ struct Decoder::Workspace {
         : x(m, DType::F32, {limits.rows, config.dim}),
           h(m, DType::F32, {limits.rows, config.dim}),
           delta(m, DType::F32, {limits.rows, config.dim}),
-          partials(m, DType::F32, {limits.rows * shard.count(), config.dim}),
+          partials(m, DType::F32, {w.shared ? limits.rows * shard.count() : 0, config.dim}),
           entry(m, DType::F32, {limits.rows, w.entry}),
           q(m, DType::F32, {limits.rows, w.q}),
           q_latent(m, DType::F32, {limits.rows, w.q_latent}),
           attended(m, DType::F32, {limits.rows, w.attended}),
           values(m, DType::F32, {limits.rows, w.values}),
-          gate_up(m, DType::F32, {limits.rows, 2 * w.hidden}),
           hidden(m, DType::F32, {limits.rows, w.hidden}),
           scores(m, DType::F32, {limits.rows, w.experts}),
           expert(m, DType::I32, {limits.rows, w.top_k}),
@@ -111,7 +112,6 @@ struct Decoder::Workspace {
           place(m, DType::I32, {limits.rows, w.top_k}),
           token(m, DType::I32, {limits.rows * w.top_k}),
           offsets(m, DType::I32, {w.local_experts + 1}),
-          expert_gate_up(m, DType::F32, {limits.rows * w.top_k, 2 * w.expert_hidden}),
           expert_hidden(m, DType::F32, {limits.rows * w.top_k, w.expert_hidden}),
           expert_out(m, DType::F32, {limits.rows * w.top_k, config.dim}),
           logits(m, DType::F32, {limits.logit_rows, shard.range(config.vocab).size()}),
@@ -119,9 +119,9 @@ struct Decoder::Workspace {
 
     Tensor x, h, delta, partials;
     Tensor entry, q, q_latent, attended, values;
-    Tensor gate_up, hidden;
+    Tensor hidden;
     Tensor scores, expert, weight, place, token, offsets;
-    Tensor expert_gate_up, expert_hidden, expert_out;
+    Tensor expert_hidden, expert_out;
     Tensor logits;
     Tensor rotations;
 };
@@ -286,24 +286,18 @@ void Decoder::attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows,
 }
 
 void Decoder::project_out(const PackedWeight& out, View values, Rows& rows) {
-    const View partials = take(space_->partials, rows.count * shard_.count(), config_.dim);
-    ops_.product(values, out, partials);
-    ops_.sum_slices(partials, shard_.count(), rows.delta);
+    ops_.summed_product(values, out, rows.delta);
     sum_over_ranks(rows.delta);
 }
 
-View Decoder::gated(const DenseWeights& weights, Rows& rows) {
-    const View gate_up = take(space_->gate_up, rows.count, weights.gate_up->rows);
+View Decoder::gated(const DenseWeights& weights, const Rows& rows) {
     const View hidden = take(space_->hidden, rows.count, weights.gate_up->rows / 2);
-    const View partials = take(space_->partials, rows.count * shard_.count(), config_.dim);
-    ops_.product(rows.h, *weights.gate_up, gate_up);
-    ops_.gate(gate_up, config_.activation, hidden);
-    ops_.product(hidden, *weights.down, partials);
-    return partials;
+    ops_.gated_product(rows.h, *weights.gate_up, config_.activation, hidden);
+    return hidden;
 }
 
 void Decoder::feed(const DenseWeights& weights, Rows& rows) {
-    ops_.sum_slices(gated(weights, rows), shard_.count(), rows.delta);
+    ops_.summed_product(gated(weights, rows), *weights.down, rows.delta);
     sum_over_ranks(rows.delta);
 }
 
@@ -325,16 +319,18 @@ void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, i
     const Grouping grouping{space_->token.view(), offsets, take(space_->place, n, top_k)};
     ops_.group(routing, weights.first_expert.front(), local, grouping);
 
-    const View gate_up = take(space_->expert_gate_up, n * top_k, 2L * spec.hidden);
     const View hidden = take(space_->expert_hidden, n * top_k, spec.hidden);
     const View out = take(space_->expert_out, n * top_k, config_.dim);
-    ops_.expert_product(rows.h, grouping.token, grouping.offsets, weights.gate_up, gate_up);
-    const std::int64_t pairs = offsets.as<std::int32_t>()[local];
-    ops_.gate(gate_up.rows(0, pairs), config_.activation, hidden.rows(0, pairs));
-    ops_.expert_product(hidden, std::nullopt, grouping.offsets, weights.down, out);
+    ops_.expert_product(rows.h, grouping.token, grouping.offsets, weights.gate_up, config_.activation,
+                        hidden);
+    ops_.expert_product(hidden, std::nullopt, grouping.offsets, weights.down, std::nullopt, out);
 
     std::optional<ConstView> shared;
-    if (weights.shared) shared = gated(*weights.shared, rows);
+    if (weights.shared) {
+        const View partials = take(space_->partials, n * shard_.count(), config_.dim);
+        ops_.product(gated(*weights.shared, rows), *weights.shared->down, partials);
+        shared = partials;
+    }
     ops_.combine(shared, out, routing, grouping, weights.first_expert, rows.delta);
     sum_over_ranks(rows.delta);
 }

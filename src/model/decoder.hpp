@@ -50,8 +50,8 @@ private:
     void project_out(const PackedWeight& out, View values, Rows& rows);
     void feed(const DenseWeights& weights, Rows& rows);
     void feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, int layer, StepObserver* observer);
-    // This rank's row-parallel partial sums of gate_up and down: [slices * rows, dim].
-    View gated(const DenseWeights& weights, Rows& rows);
+    // The gated hidden values [rows, local hidden].
+    View gated(const DenseWeights& weights, const Rows& rows);
     void sum_over_ranks(View delta);
     View logits(const Step& step, const Rows& rows);
 

@@ -85,13 +85,20 @@ public:
             const Slices embed = read("/embed");
             weights.embed = table(embed);
             bytes_.embedding = bytes_.all;
-            if (config_.tied_head) weights.head = stacked({&embed, 1}, Products::Bf16);
+            if (config_.tied_head) {
+                weights.head = stacked({&embed, 1}, Products::Bf16);
+                bytes_.head = bytes_.all - bytes_.embedding;
+            }
         }
         for (std::size_t i = 0; i < config_.layers.size(); ++i) {
             weights.layers.push_back(layer(fmt::format("/layers/{}", i), config_.layers[i]));
         }
         weights.norm = vector({"/norm"}, config_.logit_scale);
-        if (!config_.tied_head) weights.head = stacked({"/head"}, Products::Bf16);
+        if (!config_.tied_head) {
+            const std::uint64_t before = bytes_.all;
+            weights.head = stacked({"/head"}, Products::Bf16);
+            bytes_.head = bytes_.all - before;
+        }
         expect(unread_.empty(), "tensor {} of the catalog was not read",
                unread_.empty() ? "" : unread_.begin()->first);
         weights.bytes = bytes_;

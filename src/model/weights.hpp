@@ -55,7 +55,8 @@ struct LayerWeights {
 struct WeightBytes {
     std::uint64_t all = 0;
     std::uint64_t staging = 0;  // beside them while they are loaded: twice the most that is packed as one
-    std::uint64_t embedding = 0, experts = 0;  // of it: the table (not the output matrix), routed experts
+    // Of it: the table (not the output matrix), the output matrix, routed experts.
+    std::uint64_t embedding = 0, head = 0, experts = 0;
     bool operator==(const WeightBytes&) const = default;
 };
 

@@ -32,6 +32,21 @@ TEST_P(OpsTest, EmbedScalesTheRowsItHolds) {
     EXPECT_EQ(out, (std::vector<float>{7.5F, 10, 2.5F, 5, 0, 0}));
 }
 
+TEST_P(OpsTest, AClockIsToldOfEveryOperation) {
+    OpClock clock;
+    const Ops timed(GetParam(), 1, &clock);
+    std::vector<float> delta = {3, 4}, gain = {1, 2}, x = {1, 1}, out(2);
+    timed.rms_norm(matrix(x, 1, 2), row(gain), 0, matrix(out, 1, 2));
+    for (int i = 0; i < 3; ++i)
+        timed.seam(matrix(x, 1, 2), matrix(delta, 1, 2), std::nullopt, row(gain), 0, matrix(out, 1, 2));
+    ASSERT_EQ(clock.totals().size(), 2U);
+    EXPECT_EQ(clock.totals().at("rms_norm").calls, 1);
+    EXPECT_EQ(clock.totals().at("seam").calls, 3);
+    EXPECT_GT(clock.totals().at("seam").seconds, 0);
+    clock.clear();
+    EXPECT_TRUE(clock.totals().empty());
+}
+
 TEST_P(OpsTest, SeamNormsTheDeltaWhereItHasAGain) {
     std::vector<float> delta = {3, 4}, post = {1, 2}, next = {1, 1}, out(2);
     std::vector<float> x = {1, 1};

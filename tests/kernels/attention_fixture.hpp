@@ -60,13 +60,19 @@ inline std::vector<std::int32_t> positions_of(Mask mask, std::int32_t tokens) {
     return masked;
 }
 
-// One sequence's tokens: queries, and rows of keys then values.
+inline float rounded(float value) { return to_float(to_bf16(value)); }
+
+// One sequence's tokens: queries, and rows of keys then values; all are bfloat16 already where the pages are,
+// so that rounding them changes nothing.
 struct Tokens {
     Tokens(const Heads& heads, std::int64_t tokens, std::uint64_t seed) : count(tokens) {
         Noise noise(seed);
         width = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim));
         q = noise.vector(count * heads.heads * heads.key_dim, 2);
         rows = noise.vector(count * width);
+        if (heads.dtype == DType::F32) return;
+        for (float& value : q) value = rounded(value);
+        for (float& value : rows) value = rounded(value);
     }
     std::int64_t count, width = 0;
     std::vector<float> q, rows;
@@ -134,6 +140,37 @@ private:
     std::vector<float> floats_;
     std::vector<bf16> halves_;
     std::vector<std::int32_t> free_;
+};
+
+// What the suites over all implementations share.
+class AttentionSuite : public KernelSuite<AttentionArgs> {
+protected:
+    // Every implementation that can run here, preferred or not.
+    void SetUp() override {
+        if (!kernel().fits({}, machine())) GTEST_SKIP() << "this machine cannot run it";
+    }
+    const Kernel<AttentionArgs>& kernel() const { return at(GetParam()); }
+    static Machine machine() {
+        Machine all = this_machine();
+        all.slow_bf16_dot = false;
+        return all;
+    }
+    bool takes(const Heads& heads) const {
+        AttentionArgs args;
+        args.page_dtype = heads.dtype;
+        return kernel().fits(args, machine());
+    }
+    // Those of `all` that the implementation takes.
+    std::vector<Heads> taken(std::vector<Heads> all) const {
+        std::erase_if(all, [this](const Heads& heads) { return !takes(heads); });
+        return all;
+    }
+    // Weights w (1 + d) with |d| <= u, normalised by their own sum, move the mean m of values v by the mean
+    // of d (v - m) over 1 - u at most; values are at most 1 in size.
+    double weight_bound(double mean) const {
+        const double u = kernel().name == "cpu.avx512_bf16" ? 0x1p-8 : 0;
+        return u / (1 - u) * (1 + std::abs(mean));
+    }
 };
 
 // Scores: key_dim roundings of terms at most 2 in size, and of capping; the softmax turns a score's error

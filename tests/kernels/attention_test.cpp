@@ -8,12 +8,14 @@
 namespace sluice::test {
 namespace {
 
-using Attention = KernelSuite<AttentionArgs>;
+class Attention : public AttentionSuite {};
 
-class AttentionValues : public Attention {
+class AttentionValues : public AttentionSuite {
 protected:
     // Eight sequences in one call, each with the mask's keys masked, against the reference.
     void check(const Heads& heads, Mask mask) const;
+
+    bool alike_ = false;  // queries are zero, so that all weights are one, which rounds to itself
 };
 
 void AttentionValues::check(const Heads& heads, Mask mask) const {
@@ -37,6 +39,7 @@ void AttentionValues::check(const Heads& heads, Mask mask) const {
         q.insert(q.end(), tokens.q.begin() + skipped, tokens.q.end());
         rows += parts[s].rows;
     }
+    if (alike_) q.assign(q.size(), 0);
     const std::int64_t width = heads.heads * heads.value_dim;
     Guarded<float> out(rows, width), want(rows, width);
     AttentionArgs args = pages.args();
@@ -50,7 +53,8 @@ void AttentionValues::check(const Heads& heads, Mask mask) const {
     for (const SequenceRows& sequence : sequences) {
         for (std::int64_t r = sequence.first_row; r < sequence.first_row + sequence.rows; ++r) {
             for (std::int64_t i = 0; i < width; ++i) {
-                ASSERT_NEAR(out.at(r, i), want.at(r, i), attention_bound(heads, sequence.context))
+                const double rounding = alike_ ? 0 : weight_bound(static_cast<double>(want.at(r, i)));
+                ASSERT_NEAR(out.at(r, i), want.at(r, i), attention_bound(heads, sequence.context) + rounding)
                     << "key_dim " << heads.key_dim << ", context " << sequence.context << ", row " << r;
             }
         }
@@ -58,18 +62,26 @@ void AttentionValues::check(const Heads& heads, Mask mask) const {
 }
 
 TEST_P(AttentionValues, AgreeWithAnOrdinarySoftmax) {
-    for (const Heads& heads : all_heads()) check(heads, Mask::None);
-    for (const Heads& heads : grouped_heads()) check(heads, Mask::None);
+    for (const Heads& heads : taken(all_heads())) check(heads, Mask::None);
+    for (const Heads& heads : taken(grouped_heads())) check(heads, Mask::None);
+}
+
+TEST_P(AttentionValues, AgreeWithTheMeanWhereAllKeysWeighAlike) {
+    alike_ = true;
+    for (const Heads& heads : taken(all_heads())) check(heads, Mask::None);
+    for (const Heads& heads : taken(grouped_heads())) check(heads, Mask::Some);
 }
 
 TEST_P(AttentionValues, AgreeWithAnOrdinarySoftmaxUnderMasks) {
-    for (const Heads& heads : {Heads{4, 1, 80, 64, true}, Heads{6, 2, 24, 24, false, DType::F32, 5}}) {
+    for (const Heads& heads : taken({{4, 1, 80, 64, true},
+                                     {6, 2, 24, 24, false, DType::F32, 5},
+                                     {6, 2, 40, 24, false, DType::BF16, 5}})) {
         for (const Mask mask : {Mask::First, Mask::FirstBlock, Mask::All, Mask::Some, Mask::AllButOne})
             check(heads, mask);
     }
 }
 
-class AttentionBits : public Attention {
+class AttentionBits : public AttentionSuite {
 protected:
     // The outputs of a sequence fed `chunk` tokens at a time; each call sees only what is stored by then.
     std::vector<float> feed(const Heads& heads, const Tokens& tokens, std::int64_t chunk, std::uint64_t order,
@@ -92,7 +104,7 @@ protected:
 };
 
 TEST_P(AttentionBits, ChunksPagesAndThreadsDoNotMatter) {
-    for (const Heads& heads : all_heads()) {
+    for (const Heads& heads : taken(all_heads())) {
         const Tokens tokens(heads, heads.key_dim > 500 ? 140 : 270, 31);
         const std::vector<float> whole = feed(heads, tokens, 512, 0, 1);
         for (const float value : whole) ASSERT_TRUE(std::isfinite(value));
@@ -121,38 +133,43 @@ TEST_P(AttentionBits, MasksHoldInEveryChunk) {
 // A row that sees some key unmasked gives what it would give if the masked tokens were not there, however
 // great their scores; the first rows, which see masked keys alone, give the mean of the values.
 TEST_P(AttentionBits, MaskedKeysCountForNothing) {
-    const Heads heads{6, 2, 24, 24, false, DType::F32, 5};
-    const std::int64_t q_width = heads.heads * heads.key_dim, width = heads.heads * heads.value_dim;
-    Tokens tokens(heads, 150, 33);
-    tokens.masked = positions_of(Mask::Some, 150);
-    Tokens kept = tokens;
-    kept.rows.clear();
-    for (std::int32_t p = 0; p < 150; ++p) {
-        float* row = tokens.rows.data() + p * tokens.width;
-        if (!std::binary_search(tokens.masked.begin(), tokens.masked.end(), p))
-            kept.rows.insert(kept.rows.end(), row, row + tokens.width);
-        else
-            for (std::int64_t i = 0; i < heads.kv_heads * heads.key_dim; ++i) row[i] *= 1e10F;
-    }
-    kept.count = static_cast<std::int64_t>(kept.rows.size()) / kept.width;
-    kept.masked.clear();
-    kept.q.assign(tokens.q.end() - kept.count * q_width, tokens.q.end());  // the last row's query stays last
-    const std::vector<float> out = feed(heads, tokens, 512, 0, 1), want = feed(heads, kept, 512, 0, 1);
-    for (std::int64_t i = 1; i <= width; ++i)
-        ASSERT_NEAR(*(out.end() - i), *(want.end() - i), attention_bound(heads, 150));
-    for (std::int64_t i = 0; i < 4 * width; ++i) {
-        const std::int64_t column =
-            heads.kv_heads * heads.key_dim + i % width / heads.value_dim / 3 * 24 + i % 24;
-        double mean = 0;
-        for (std::int64_t p = 0; p <= i / width; ++p)
-            mean += tokens.rows[static_cast<std::size_t>(p * tokens.width + column)];
-        mean /= static_cast<double>(i / width + 1);
-        ASSERT_NEAR(out[static_cast<std::size_t>(i)], mean, 8 * kUnit) << i;
+    for (const Heads& heads :
+         taken({{6, 2, 24, 24, false, DType::F32, 5}, {6, 2, 24, 24, false, DType::BF16, 5}})) {
+        const std::int64_t q_width = heads.heads * heads.key_dim, width = heads.heads * heads.value_dim;
+        Tokens tokens(heads, 150, 33);
+        tokens.masked = positions_of(Mask::Some, 150);
+        Tokens kept = tokens;
+        kept.rows.clear();
+        for (std::int32_t p = 0; p < 150; ++p) {
+            float* row = tokens.rows.data() + p * tokens.width;
+            if (!std::binary_search(tokens.masked.begin(), tokens.masked.end(), p))
+                kept.rows.insert(kept.rows.end(), row, row + tokens.width);
+            else
+                for (std::int64_t i = 0; i < heads.kv_heads * heads.key_dim; ++i) row[i] *= 1e10F;
+        }
+        kept.count = static_cast<std::int64_t>(kept.rows.size()) / kept.width;
+        kept.masked.clear();
+        kept.q.assign(tokens.q.end() - kept.count * q_width,
+                      tokens.q.end());  // the last row's query stays last
+        const std::vector<float> out = feed(heads, tokens, 512, 0, 1), want = feed(heads, kept, 512, 0, 1);
+        for (std::int64_t i = 1; i <= width; ++i) {
+            const auto mean = static_cast<double>(*(want.end() - i));  // both runs round their weights
+            ASSERT_NEAR(*(out.end() - i), mean, attention_bound(heads, 150) + 2 * weight_bound(mean));
+        }
+        for (std::int64_t i = 0; i < 4 * width; ++i) {
+            const std::int64_t column =
+                heads.kv_heads * heads.key_dim + i % width / heads.value_dim / 3 * 24 + i % 24;
+            double mean = 0;
+            for (std::int64_t p = 0; p <= i / width; ++p)
+                mean += tokens.rows[static_cast<std::size_t>(p * tokens.width + column)];
+            mean /= static_cast<double>(i / width + 1);
+            ASSERT_NEAR(out[static_cast<std::size_t>(i)], mean, 8 * kUnit) << i;
+        }
     }
 }
 
 TEST_P(AttentionBits, NeighboursInTheBatchDoNotMatter) {
-    for (const Heads& heads : all_heads()) {
+    for (const Heads& heads : taken(all_heads())) {
         const std::int64_t count = 9, q_width = heads.heads * heads.key_dim;
         Pages pages(heads, 40, 2);
         std::vector<std::vector<std::int32_t>> tables(count);
@@ -182,43 +199,72 @@ TEST_P(AttentionBits, NeighboursInTheBatchDoNotMatter) {
 }
 
 TEST_P(AttentionBits, LaterTokensAreNeverSeen) {
-    for (const Heads& heads : all_heads()) {
-        Tokens tokens(heads, 100, 8);
+    for (const Heads& heads : taken(all_heads())) {
+        const Tokens tokens(heads, 100, 8);
         const std::vector<float> clean = feed(heads, tokens, 512, 0, 1);
-        const std::int64_t bad = 70;
-        for (std::int64_t i = 0; i < tokens.width; ++i)
-            tokens.rows[static_cast<std::size_t>(bad * tokens.width + i)] = NAN;
-        std::vector<float> dirty = feed(heads, tokens, 512, 0, 1);
-        for (const std::int64_t row : {bad, bad + 29}) {
-            EXPECT_TRUE(std::isnan(dirty[static_cast<std::size_t>(row * heads.heads * heads.value_dim)]));
+        for (const std::int64_t bad : {70, 71}) {  // either of a pair of positions
+            for (const float poison : {NAN, INFINITY}) {
+                Tokens poisoned = tokens;
+                for (std::int64_t i = 0; i < tokens.width; ++i)
+                    poisoned.rows[static_cast<std::size_t>(bad * tokens.width + i)] = poison;
+                std::vector<float> dirty = feed(heads, poisoned, 512, 0, 1);
+                for (const std::int64_t row : {bad, bad + 28}) {
+                    const std::int64_t at = row * heads.heads * heads.value_dim;
+                    EXPECT_FALSE(std::isfinite(dirty[static_cast<std::size_t>(at)])) << row;
+                }
+                dirty.resize(static_cast<std::size_t>(bad * heads.heads * heads.value_dim));
+                const std::vector<float> before(clean.begin(),
+                                                clean.begin() + static_cast<std::ptrdiff_t>(dirty.size()));
+                EXPECT_TRUE(same_bits(before, dirty)) << "position " << bad;
+            }
         }
-        dirty.resize(static_cast<std::size_t>(bad * heads.heads * heads.value_dim));
-        const std::vector<float> before(clean.begin(),
-                                        clean.begin() + static_cast<std::ptrdiff_t>(dirty.size()));
-        EXPECT_TRUE(same_bits(before, dirty));
     }
 }
 
+// However weights are rounded, they sum to one: equal values come out as they are.
+TEST_P(AttentionBits, WeightsSumToOne) {
+    for (const Heads& heads : taken({{6, 2, 40, 24, false}, {6, 2, 40, 24, false, DType::F32}})) {
+        Tokens tokens(heads, 130, 9);
+        for (std::int64_t i = 0; i < tokens.count * tokens.width; ++i) {
+            if (i % tokens.width >= heads.kv_heads * heads.key_dim)
+                tokens.rows[static_cast<std::size_t>(i)] = 1;
+        }
+        for (const float value : feed(heads, tokens, 512, 0, 1)) ASSERT_NEAR(value, 1, (130 + 32) * kUnit);
+    }
+}
+
+// Queries are rounded to bfloat16 where products of bfloat16 are taken, and nowhere else.
+TEST_P(AttentionBits, QueriesAreRoundedForProductsOfBfloat16Alone) {
+    const Heads heads{4, 2, 48, 24, false};
+    Tokens exact(heads, 70, 12);
+    for (float& value : exact.q) value *= 1 + 0x1p-10F;
+    Tokens nearest = exact;
+    for (float& value : nearest.q) value = rounded(value);
+    EXPECT_EQ(same_bits(feed(heads, exact, 512, 0, 1), feed(heads, nearest, 512, 0, 1)),
+              kernel().name == "cpu.avx512_bf16");
+}
+
 TEST_P(Attention, GreatScoresDoNotOverflow) {
-    const Heads heads{2, 1, 16, 16, false, DType::F32};
-    Tokens tokens(heads, 130, 3);
-    for (float& value : tokens.q) value *= 1e4F;
-    for (float& value : tokens.rows) value *= 1e4F;
-    Pages pages(heads, 3, 1);
-    std::vector<std::int32_t> table;
-    pages.store(tokens, 0, 130, table);
-    const SequenceRows rows{0, 130, 130, table.data()};
-    AttentionArgs args = pages.args();
-    args.q = tokens.q.data();
-    args.sequences = {&rows, 1};
-    std::vector<float> out(130 * 32), want(130 * 32);
-    args.out = want.data();
-    reference(args);
-    args.out = out.data();
-    run(args);
-    // Scores of 1e8 differ by much more than one, so one position takes all.
-    for (std::size_t i = 0; i < out.size(); ++i)
-        ASSERT_NEAR(out[i], want[i], 1e-3 * std::abs(want[i]) + 1e-3);
+    for (const Heads& heads : taken({{2, 1, 16, 16, false, DType::F32}, {2, 1, 16, 16}})) {
+        Tokens tokens(heads, 130, 3);
+        for (float& value : tokens.q) value = rounded(value * 1e4F);
+        for (float& value : tokens.rows) value = rounded(value * 1e4F);
+        Pages pages(heads, 3, 1);
+        std::vector<std::int32_t> table;
+        pages.store(tokens, 0, 130, table);
+        const SequenceRows rows{0, 130, 130, table.data()};
+        AttentionArgs args = pages.args();
+        args.q = tokens.q.data();
+        args.sequences = {&rows, 1};
+        std::vector<float> out(130 * 32), want(130 * 32);
+        args.out = want.data();
+        reference(args);
+        args.out = out.data();
+        run(args);
+        // Scores of 1e8 differ by much more than one, so one position takes all.
+        for (std::size_t i = 0; i < out.size(); ++i)
+            ASSERT_NEAR(out[i], want[i], 1e-3 * std::abs(want[i]) + 1e-3);
+    }
 }
 
 TEST_P(Attention, TakesNoSequences) { run({}); }

@@ -32,18 +32,29 @@ void expect_reference() {
 }
 
 #if defined(__x86_64__)
-TEST(Choose, ProductsTakeTheBestSetThatIsNotSlow) {
-    EXPECT_EQ(chosen<ProductArgs>(kBf16), "cpu.avx512_bf16");
-    EXPECT_EQ(chosen<ProductArgs>(kSlowBf16), "cpu.avx512");
-    EXPECT_EQ(chosen<ProductArgs>(kAvx512), "cpu.avx512");
-    EXPECT_EQ(chosen<ProductArgs>(kAvx2), "cpu.avx2");
-    EXPECT_EQ(chosen<ProductArgs>(kGeneric), "cpu.generic");
-    expect_reference<ProductArgs>();
+template <class Args>
+class ByDots : public testing::Test {};
+using DotOps = testing::Types<ProductArgs, AttentionArgs>;
+TYPED_TEST_SUITE(ByDots, DotOps);
+
+TYPED_TEST(ByDots, TakesTheBestSetThatIsNotSlow) {
+    EXPECT_EQ(chosen<TypeParam>(kBf16), "cpu.avx512_bf16");
+    EXPECT_EQ(chosen<TypeParam>(kSlowBf16), "cpu.avx512");
+    EXPECT_EQ(chosen<TypeParam>(kAvx512), "cpu.avx512");
+    EXPECT_EQ(chosen<TypeParam>(kAvx2), "cpu.avx2");
+    EXPECT_EQ(chosen<TypeParam>(kGeneric), "cpu.generic");
+    expect_reference<TypeParam>();
+}
+
+TEST(Choose, AttentionOverFloat32PagesStaysFloat32) {
+    AttentionArgs args;
+    args.page_dtype = DType::F32;
+    EXPECT_EQ(choose(Family::Cpu, args, kBf16).name, "cpu.avx512");
 }
 
 template <class Args>
 class ByLevel : public testing::Test {};
-using LevelOps = testing::Types<RmsNormArgs, SeamArgs, AttentionArgs, GateArgs, CombineArgs, VocabArgs>;
+using LevelOps = testing::Types<RmsNormArgs, SeamArgs, StoreRowsArgs, GateArgs, CombineArgs, VocabArgs>;
 TYPED_TEST_SUITE(ByLevel, LevelOps);
 
 TYPED_TEST(ByLevel, TakesTheBestSet) {
@@ -57,7 +68,7 @@ TYPED_TEST(ByLevel, TakesTheBestSet) {
 
 template <class Args>
 class Everywhere : public testing::Test {};
-using PlainOps = testing::Types<PackArgs, EmbedArgs, RopeArgs, BiasArgs, StoreRowsArgs, RouteArgs, GroupArgs>;
+using PlainOps = testing::Types<PackArgs, EmbedArgs, RopeArgs, BiasArgs, RouteArgs, GroupArgs>;
 TYPED_TEST_SUITE(Everywhere, PlainOps);
 
 TYPED_TEST(Everywhere, TakesTheOneForAll) {

@@ -1,5 +1,5 @@
+#include "combine_cases.hpp"
 #include "kernel_suite.hpp"
-#include "support/guarded.hpp"
 
 #include <cmath>
 
@@ -8,53 +8,24 @@ namespace {
 
 using Combine = KernelSuite<CombineArgs>;
 
-// A router's choices, all of whose experts are local and cut in slices as evenly as may be.
-struct Routed {
-    Routed(std::int64_t rows, std::int64_t dim, std::int64_t top_k, int slices, std::uint64_t seed) {
-        Noise noise(seed);
-        constexpr std::int64_t kExperts = 24;
-        base = noise.vector(slices * rows * dim);
-        expert_rows = noise.vector(rows * top_k * dim);
-        weight = noise.vector(rows * top_k);
-        for (std::int64_t i = 0; i < rows * top_k; ++i) {
-            const std::int64_t r = i / top_k, j = i % top_k;
-            expert.push_back(static_cast<std::int32_t>(j * kExperts / top_k + noise.below(kExperts / top_k)));
-            place.push_back(static_cast<std::int32_t>(j * rows + r));
-        }
-        for (int s = 0; s <= slices; ++s) first.push_back(static_cast<std::int32_t>(kExperts * s / slices));
-        args = {rows,          dim,          slices,        base.data(), expert_rows.data(),
-                expert.data(), place.data(), weight.data(), top_k,       first.data(),
-                nullptr};
-    }
-    std::vector<float> base, expert_rows, weight;
-    std::vector<std::int32_t> expert, place, first;
-    CombineArgs args;
-};
-
 TEST_P(Combine, AgreesWithASumInDouble) {
-    for (const int slices : {1, 2, 3, 5, 6, 7, 8, 16}) {
-        for (const std::int64_t dim : {1, 16, 63, 64, 65, 200}) {
-            for (const bool with_base : {false, true}) {
-                Routed routed(4, dim, 6, slices, static_cast<std::uint64_t>(dim));
-                Guarded<float> out(4, dim);
-                CombineArgs args = routed.args;
-                if (!with_base) args.base = nullptr;
-                args.out = out.data();
-                run(args, 2);
-                out.expect_untouched_around();
-                for (std::int64_t r = 0; r < 4; ++r) {
-                    for (std::int64_t i = 0; i < dim; ++i) {
-                        double sum = 0, size = 0;
-                        const auto add = [&](double term) { sum += term, size += std::abs(term); };
-                        for (int s = 0; s < slices && with_base; ++s) add(args.base[(s * 4 + r) * dim + i]);
-                        for (std::int64_t j = r * 6; j < r * 6 + 6; ++j) {
-                            add(static_cast<double>(args.weight[j]) *
-                                args.expert_rows[args.place[j] * dim + i]);
-                        }
-                        // At most a product, six additions of choices and four levels of the tree.
-                        ASSERT_NEAR(out.at(r, i), sum, 12 * kUnit * size) << slices << " slices, dim " << dim;
-                    }
+    for (const CombineCase& c : checked(combine_cases())) {
+        CombineCall call(c);
+        const CombineArgs args = call.args();
+        run(args, 2);
+        call.out.expect_untouched_around();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            for (std::int64_t i = 0; i < c.dim; ++i) {
+                double sum = 0, size = 0;
+                const auto add = [&](double term) { sum += term, size += std::abs(term); };
+                for (int s = 0; s < c.slices && c.with_base; ++s)
+                    add(args.base[(s * c.rows + r) * c.dim + i]);
+                for (std::int64_t j = r * c.top_k; j < (r + 1) * c.top_k; ++j) {
+                    add(static_cast<double>(args.weight[j]) * args.expert_rows[args.place[j] * c.dim + i]);
                 }
+                // At most a product, eight additions of choices and four levels of the tree.
+                const double bound = (c.top_k <= 6 ? 12 : 14) * kUnit * size;
+                ASSERT_NEAR(call.out.at(r, i), sum, bound) << c.name();
             }
         }
     }
@@ -95,12 +66,13 @@ TEST_P(Combine, LeavesOutExpertsOfOthers) {
 
 TEST_P(Combine, RowsAndThreadsDoNotMatter) {
     const std::int64_t rows = 30, dim = 777;
-    Routed routed(rows, dim, 4, 3, 9);
+    CombineCall routed({.rows = rows, .dim = dim, .top_k = 4, .slices = 3}, 9);
+    CombineArgs args = routed.args();
     std::vector<float> out[3];
     for (int i = 0; i < 2; ++i) {
         out[i].resize(rows * dim);
-        routed.args.out = out[i].data();
-        run(routed.args, i + 1);
+        args.out = out[i].data();
+        run(args, i + 1);
     }
     out[2].resize(rows * dim);
     for (std::int64_t r = 0; r < rows; ++r) {
@@ -109,7 +81,7 @@ TEST_P(Combine, RowsAndThreadsDoNotMatter) {
             const float* from = routed.base.data() + (s * rows + r) * dim;
             base.insert(base.end(), from, from + dim);
         }
-        CombineArgs one = routed.args;
+        CombineArgs one = args;
         one.rows = 1;
         one.base = base.data();
         one.expert += r * 4;

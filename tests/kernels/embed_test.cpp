@@ -1,5 +1,5 @@
+#include "embed_cases.hpp"
 #include "kernel_suite.hpp"
-#include "support/guarded.hpp"
 
 #include <cmath>
 
@@ -9,29 +9,21 @@ namespace {
 using Embed = KernelSuite<EmbedArgs>;
 
 TEST_P(Embed, CopiesScaledRowsAndZeroesOthers) {
-    for (const std::int64_t dim : {1, 7, 64, 1000}) {
-        Noise noise(7);
-        const std::vector<float> table = noise.vector(5 * dim);
-        std::vector<bf16> half;
-        for (const float v : table) half.push_back(to_bf16(v));
-        const std::vector<std::int32_t> ids = {104, 100, 99, 105, 102, 0, 100};
-        for (const DType dtype : {DType::F32, DType::BF16}) {
-            Guarded<float> out(7, dim);
-            EmbedArgs args{ids.data(), nullptr, dtype, 7, 100, 5, dim, 1.5F, out.data()};
-            args.table = dtype == DType::F32 ? static_cast<const void*>(table.data()) : half.data();
-            run(args, 2);
-            out.expect_untouched_around();
-            for (std::int64_t r = 0; r < 7; ++r) {
-                const std::int64_t local = ids[static_cast<std::size_t>(r)] - 100;
-                for (std::int64_t i = 0; i < dim; ++i) {
-                    const auto at = static_cast<std::size_t>(local * dim + i);
-                    const bool ours = local >= 0 && local < 5;
-                    const float value =
-                        !ours ? 0.0F : 1.5F * (dtype == DType::F32 ? table[at] : to_float(half[at]));
-                    ASSERT_EQ(out.at(r, i), value);
-                    if (!ours) {
-                        ASSERT_FALSE(std::signbit(out.at(r, i)));
-                    }
+    for (const EmbedCase& c : checked(embed_cases())) {
+        EmbedCall call(c);
+        run(call.args(), 2);
+        call.out.expect_untouched_around();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            const std::int64_t local = call.ids[static_cast<std::size_t>(r)] - 100;
+            const bool ours = local >= 0 && local < c.vocabulary;
+            for (std::int64_t i = 0; i < c.dim; ++i) {
+                const auto at = static_cast<std::size_t>(local * c.dim + i);
+                const float entry = !ours                   ? 0.0F
+                                    : c.dtype == DType::F32 ? call.table[at]
+                                                            : to_float(call.half[at]);
+                ASSERT_EQ(call.out.at(r, i), 1.5F * entry) << c.name();
+                if (!ours) {
+                    ASSERT_FALSE(std::signbit(call.out.at(r, i)));
                 }
             }
         }

@@ -1,5 +1,5 @@
+#include "gate_cases.hpp"
 #include "kernel_suite.hpp"
-#include "support/guarded.hpp"
 
 #include <cmath>
 
@@ -23,23 +23,17 @@ double gate_bound(double x, double up, Activation activation) {
 }
 
 TEST_P(Gate, AgreesWithTheFormula) {
-    for (const Activation activation : {Activation::Silu, Activation::GeluTanh}) {
-        for (const std::int64_t width : {1, 15, 16, 17, 100, 333}) {
-            const std::int64_t rows = 3;
-            Noise noise(static_cast<std::uint64_t>(width));
-            std::vector<float> x = noise.vector(rows * 2 * width, 4);
-            for (std::size_t i = 0; i < x.size(); i += 3) x[i] *= 30;
-            Guarded<float> out(rows, width);
-            run({x.data(), rows, width, activation, out.data()}, 2);
-            out.expect_untouched_around();
-            for (std::int64_t r = 0; r < rows; ++r) {
-                for (std::int64_t i = 0; i < width; ++i) {
-                    const double gate = x[static_cast<std::size_t>(r * 2 * width + i)];
-                    const double up = x[static_cast<std::size_t>(r * 2 * width + width + i)];
-                    ASSERT_NEAR(out.at(r, i), activate(gate, activation) * up,
-                                gate_bound(gate, up, activation))
-                        << gate << ' ' << up;
-                }
+    for (const GateCase& c : checked(gate_cases())) {
+        GateCall call(c);
+        run(call.args(), 2);
+        call.out.expect_untouched_around();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            for (std::int64_t i = 0; i < c.width; ++i) {
+                const double gate = call.x[static_cast<std::size_t>(r * 2 * c.width + i)];
+                const double up = call.x[static_cast<std::size_t>(r * 2 * c.width + c.width + i)];
+                ASSERT_NEAR(call.out.at(r, i), activate(gate, c.activation) * up,
+                            gate_bound(gate, up, c.activation))
+                    << c.name() << ": " << gate << ' ' << up;
             }
         }
     }

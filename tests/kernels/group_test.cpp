@@ -1,3 +1,4 @@
+#include "group_cases.hpp"
 #include "kernel_suite.hpp"
 #include "support/guarded.hpp"
 
@@ -22,27 +23,22 @@ TEST_P(Group, SortsByExpertThenToken) {
 }
 
 TEST_P(Group, HoldsEveryLocalPairOnce) {
-    Noise noise(21);
-    for (int round = 0; round < 50; ++round) {
-        const std::int64_t rows = noise.below(60), top_k = 1 + noise.below(8);
-        const auto first = static_cast<std::int32_t>(noise.below(10));
-        const auto count = static_cast<std::int32_t>(noise.below(12));
-        std::vector<std::int32_t> expert(static_cast<std::size_t>(rows * top_k));
-        for (auto& e : expert) e = static_cast<std::int32_t>(noise.below(24));
-        std::vector<std::int32_t> token(expert.size()), place(expert.size(), 77),
-            offsets(static_cast<std::size_t>(count) + 1, 77);
-        run({expert.data(), rows, top_k, first, count, token.data(), offsets.data(), place.data()});
+    for (const GroupCase& c : checked(group_cases())) {
+        GroupCall call(c);
+        run(call.args());
+        const auto& [size, expert, token, place, offsets] = call;
         std::int32_t local = 0;
         for (std::size_t pair = 0; pair < expert.size(); ++pair) {
-            const std::int32_t e = expert[pair] - first;
-            if (e < 0 || e >= count) {
+            const std::int32_t e = expert[pair] - c.first;
+            if (e < 0 || e >= c.count) {
                 ASSERT_EQ(place[pair], -1);
                 continue;
             }
             ++local;
             ASSERT_GE(place[pair], offsets[static_cast<std::size_t>(e)]);
             ASSERT_LT(place[pair], offsets[static_cast<std::size_t>(e) + 1]);
-            ASSERT_EQ(token[static_cast<std::size_t>(place[pair])], static_cast<std::int32_t>(pair) / top_k);
+            ASSERT_EQ(token[static_cast<std::size_t>(place[pair])],
+                      static_cast<std::int32_t>(pair) / c.top_k);
         }
         ASSERT_EQ(offsets.front(), 0);
         ASSERT_EQ(offsets.back(), local);

@@ -1,9 +1,8 @@
 // What the suites over all implementations of an operation share.
 #pragma once
 
-#include "kernels/args.hpp"
+#include "kernels/cases.hpp"
 #include "kernels/kernel.hpp"
-#include "kernels/random.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,30 +13,8 @@
 
 namespace sluice::test {
 
-using namespace sluice::kernels;
-
 // Half the distance from 1 to the next float32: the rounding error of one operation.
 inline constexpr double kUnit = 0x1p-24;
-
-// Reproducible numbers, the same on every machine.
-class Noise {
-public:
-    explicit Noise(std::uint64_t seed) : key_(mix64(seed)) {}
-    float operator()(float scale = 1) {  // in [-scale, scale)
-        return scale * static_cast<float>(2 * uniform(key_, count_++) - 1);
-    }
-    std::int64_t below(std::int64_t n) {
-        return static_cast<std::int64_t>(uniform(key_, count_++) * static_cast<double>(n));
-    }
-    std::vector<float> vector(std::int64_t n, float scale = 1) {
-        std::vector<float> values(static_cast<std::size_t>(n));
-        for (float& value : values) value = (*this)(scale);
-        return values;
-    }
-
-private:
-    std::uint64_t key_, count_ = 0;
-};
 
 // A suite whose parameter is an index into kernels<Args>().
 template <class Args>

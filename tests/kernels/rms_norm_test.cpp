@@ -1,5 +1,5 @@
 #include "kernel_suite.hpp"
-#include "support/guarded.hpp"
+#include "rms_norm_cases.hpp"
 
 #include <cmath>
 
@@ -16,23 +16,18 @@ double norm_bound(std::int64_t dim, double value) {
 }
 
 TEST_P(RmsNorm, AgreesWithADirectFormula) {
-    for (const std::int64_t dim : {1, 2, 15, 16, 17, 63, 64, 65, 100, 576, 1000}) {
-        for (const float scale : {1e-12F, 1.0F, 1e12F}) {
-            const std::int64_t rows = 3, stride = dim + 5;
-            Noise noise(static_cast<std::uint64_t>(dim));
-            const std::vector<float> x = noise.vector(rows * stride, scale), gain = noise.vector(dim, 2);
-            Guarded<float> out(rows, dim, dim + 3);
-            run({x.data(), stride, gain.data(), rows, dim, 1e-6F, out.data(), dim + 3}, 2);
-            out.expect_untouched_around();
-            for (std::int64_t r = 0; r < rows; ++r) {
-                const float* row = x.data() + r * stride;
-                double squares = 0;
-                for (std::int64_t i = 0; i < dim; ++i) squares += static_cast<double>(row[i]) * row[i];
-                const double root = std::sqrt(squares / static_cast<double>(dim) + 1e-6F);
-                for (std::int64_t i = 0; i < dim; ++i) {
-                    const double want = row[i] / root * gain[static_cast<std::size_t>(i)];
-                    ASSERT_NEAR(out.at(r, i), want, norm_bound(dim, want) + 1e-44) << "dim " << dim;
-                }
+    for (const RmsNormCase& c : checked(rms_norm_cases())) {
+        RmsNormCall call(c);
+        run(call.args(), 2);
+        call.out.expect_untouched_around();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            const float* row = call.x.data() + r * call.stride;
+            double squares = 0;
+            for (std::int64_t i = 0; i < c.dim; ++i) squares += static_cast<double>(row[i]) * row[i];
+            const double root = std::sqrt(squares / static_cast<double>(c.dim) + 1e-6F);
+            for (std::int64_t i = 0; i < c.dim; ++i) {
+                const double want = row[i] / root * call.gain[static_cast<std::size_t>(i)];
+                ASSERT_NEAR(call.out.at(r, i), want, norm_bound(c.dim, want) + 1e-44) << c.name();
             }
         }
     }
@@ -67,34 +62,27 @@ TEST_P(RmsNorm, NaNStaysInItsRow) {
 TEST_P(RmsNorm, TakesNoRows) { run({}); }
 
 TEST_P(Seam, AddsThenNorms) {
-    for (const std::int64_t dim : {1, 16, 33, 64, 130, 1000}) {
-        for (const bool post : {false, true}) {
-            const std::int64_t rows = 5;
-            Noise noise(static_cast<std::uint64_t>(dim) + 100);
-            const std::vector<float> x = noise.vector(rows * dim), delta = noise.vector(rows * dim, 3);
-            const std::vector<float> gain = noise.vector(dim), next = noise.vector(dim);
-            Guarded<float> stream(rows, dim), out(rows, dim);
-            std::copy(x.begin(), x.end(), stream.data());
-            run({stream.data(), delta.data(), post ? gain.data() : nullptr, next.data(), rows, dim, 1e-6F,
-                 out.data()});
-            stream.expect_untouched_around();
-            out.expect_untouched_around();
-            for (std::int64_t r = 0; r < rows; ++r) {
-                const float* d = delta.data() + r * dim;
-                double squares = 0, stream_squares = 0;
-                for (std::int64_t i = 0; i < dim; ++i) squares += static_cast<double>(d[i]) * d[i];
-                const double root = std::sqrt(squares / static_cast<double>(dim) + 1e-6F);
-                for (std::int64_t i = 0; i < dim; ++i) {
-                    const double added = post ? d[i] / root * gain[static_cast<std::size_t>(i)] : d[i];
-                    const double want = x[static_cast<std::size_t>(r * dim + i)] + added;
-                    ASSERT_NEAR(stream.at(r, i), want, norm_bound(dim, added) + kUnit * std::abs(want));
-                    stream_squares += static_cast<double>(stream.at(r, i)) * stream.at(r, i);
-                }
-                const double next_root = std::sqrt(stream_squares / static_cast<double>(dim) + 1e-6F);
-                for (std::int64_t i = 0; i < dim; ++i) {
-                    const double want = stream.at(r, i) / next_root * next[static_cast<std::size_t>(i)];
-                    ASSERT_NEAR(out.at(r, i), want, norm_bound(dim, want) + 1e-44);
-                }
+    for (const SeamCase& c : checked(seam_cases())) {
+        SeamCall call(c);
+        run(call.args());
+        const Guarded<float>& stream = call.stream;
+        stream.expect_untouched_around();
+        call.out.expect_untouched_around();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            const float* d = call.delta.data() + r * c.dim;
+            double squares = 0, stream_squares = 0;
+            for (std::int64_t i = 0; i < c.dim; ++i) squares += static_cast<double>(d[i]) * d[i];
+            const double root = std::sqrt(squares / static_cast<double>(c.dim) + 1e-6F);
+            for (std::int64_t i = 0; i < c.dim; ++i) {
+                const double added = c.post ? d[i] / root * call.gain[static_cast<std::size_t>(i)] : d[i];
+                const double want = call.x[static_cast<std::size_t>(r * c.dim + i)] + added;
+                ASSERT_NEAR(stream.at(r, i), want, norm_bound(c.dim, added) + kUnit * std::abs(want));
+                stream_squares += static_cast<double>(stream.at(r, i)) * stream.at(r, i);
+            }
+            const double next_root = std::sqrt(stream_squares / static_cast<double>(c.dim) + 1e-6F);
+            for (std::int64_t i = 0; i < c.dim; ++i) {
+                const double want = stream.at(r, i) / next_root * call.next[static_cast<std::size_t>(i)];
+                ASSERT_NEAR(call.out.at(r, i), want, norm_bound(c.dim, want) + 1e-44) << c.name();
             }
         }
     }

@@ -1,5 +1,5 @@
 #include "kernel_suite.hpp"
-#include "support/guarded.hpp"
+#include "route_cases.hpp"
 
 #include <cmath>
 
@@ -28,14 +28,10 @@ public:
             std::sort(keys.rbegin(), keys.rend());
             group_keys_.push_back(bias != nullptr && size > 1 ? keys[0] + keys[1] : keys[0]);
         }
+        for (int e = 0; e < spec.experts; ++e) chosen_.push_back(is_best(e));
     }
 
-    bool chosen(int expert) const {
-        if (!open(expert)) return false;
-        int better = 0;
-        for (int e = 0; e < spec_.experts; ++e) better += open(e) && beats(keys_, e, expert);
-        return better < spec_.top_k;
-    }
+    bool chosen(int expert) const { return chosen_[at(expert)]; }
     double weight(int expert) const {
         double sum = 0;
         for (int e = 0; e < spec_.experts; ++e) sum += chosen(e) ? scores_[at(e)] : 0.0F;
@@ -47,6 +43,12 @@ private:
     static bool beats(const std::vector<float>& keys, int a, int b) {
         return keys[at(a)] > keys[at(b)] || (keys[at(a)] == keys[at(b)] && a < b);
     }
+    bool is_best(int expert) const {
+        if (!open(expert)) return false;
+        int better = 0;
+        for (int e = 0; e < spec_.experts; ++e) better += open(e) && beats(keys_, e, expert);
+        return better < spec_.top_k;
+    }
     bool open(int expert) const {
         const int group = expert / (spec_.experts / spec_.groups);
         int better = 0;
@@ -56,54 +58,28 @@ private:
 
     RouterSpec spec_;
     std::vector<float> scores_, keys_, group_keys_;
+    std::vector<bool> chosen_;
 };
 
-std::vector<RouterSpec> specs() {
-    using Score = RouterSpec::Score;
-    std::vector<RouterSpec> all;
-    for (const Score score : {Score::Softmax, Score::Sigmoid}) {
-        for (const bool renormalize : {false, true}) {
-            all.push_back({score, 1, 1, 1, 1, renormalize, 1});
-            all.push_back({score, 8, 2, 1, 1, renormalize, 1});
-            all.push_back({score, 8, 3, 1, 1, renormalize, 2.5F});
-            all.push_back({score, 16, 4, 4, 2, renormalize, 1});
-            all.push_back({score, 16, 6, 8, 3, renormalize, 0.5F});
-            all.push_back({score, 12, 5, 12, 5, renormalize, 1});  // groups of one
-            all.push_back({score, 64, 6, 8, 4, renormalize, 16});
-            all.push_back({score, 64, 64, 1, 1, renormalize, 1});
-        }
-    }
-    return all;
-}
-
 TEST_P(Route, AgreesWithTheDefinition) {
-    const std::int64_t rows = 40;
-    for (const RouterSpec& spec : specs()) {
-        Noise noise(static_cast<std::uint64_t>(spec.experts));
-        // Few different logits and biases: many exact ties.
-        std::vector<float> logits(static_cast<std::size_t>(rows * spec.experts)), bias;
-        for (float& logit : logits) logit = 0.5F * static_cast<float>(noise.below(9) - 4);
-        for (int e = 0; e < spec.experts; ++e) bias.push_back(0.25F * static_cast<float>(noise.below(3)));
-        for (const float* b : {static_cast<const float*>(nullptr), static_cast<const float*>(bias.data())}) {
-            Guarded<std::int32_t> expert(rows, spec.top_k);
-            Guarded<float> weight(rows, spec.top_k);
-            run({logits.data(), b, spec, rows, expert.data(), weight.data()}, 2);
-            expert.expect_untouched_around();
-            weight.expect_untouched_around();
-            for (std::int64_t r = 0; r < rows; ++r) {
-                const Oracle oracle(spec, logits.data() + r * spec.experts, b);
-                int k = 0;
-                for (int e = 0; e < spec.experts; ++e) {
-                    if (!oracle.chosen(e)) continue;
-                    ASSERT_EQ(expert.at(r, k), e)
-                        << spec.experts << " experts, row " << r << ", choice " << k;
-                    // The exponential, the sum of top_k terms, the quotient and the scale.
-                    const double want = oracle.weight(e);
-                    ASSERT_NEAR(weight.at(r, k), want, (spec.top_k + 6) * kUnit * want);
-                    ++k;
-                }
-                ASSERT_EQ(k, spec.top_k);
+    for (const RouteCase& c : checked(route_cases())) {
+        RouteCall call(c);
+        const RouteArgs args = call.args();
+        run(args, 2);
+        call.expert.expect_untouched_around();
+        call.weight.expect_untouched_around();
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            const Oracle oracle(c.spec, args.logits + r * c.spec.experts, args.bias);
+            int k = 0;
+            for (int e = 0; e < c.spec.experts; ++e) {
+                if (!oracle.chosen(e)) continue;
+                ASSERT_EQ(call.expert.at(r, k), e) << c.name() << ", row " << r << ", choice " << k;
+                // The exponential, the sum of top_k terms, the quotient and the scale.
+                const double want = oracle.weight(e);
+                ASSERT_NEAR(call.weight.at(r, k), want, (c.spec.top_k + 6) * kUnit * want);
+                ++k;
             }
+            ASSERT_EQ(k, c.spec.top_k);
         }
     }
 }
@@ -132,7 +108,7 @@ TEST_P(Route, RowsAndThreadsDoNotMatter) {
 
 TEST_P(Route, StrangeLogitsGiveDistinctExpertsInRange) {
     Noise noise(13);
-    for (const RouterSpec& spec : specs()) {
+    for (const RouterSpec& spec : router_specs()) {
         for (const float strange :
              {static_cast<float>(NAN), static_cast<float>(INFINITY), -INFINITY, 1e38F}) {
             for (int kind = 0; kind < 2; ++kind) {

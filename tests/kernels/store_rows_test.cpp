@@ -1,4 +1,5 @@
 #include "kernel_suite.hpp"
+#include "store_rows_cases.hpp"
 #include "support/guarded.hpp"
 
 #include <bit>
@@ -9,22 +10,30 @@ namespace {
 
 using StoreRows = KernelSuite<StoreRowsArgs>;
 
-constexpr std::int64_t kSlots = 200, kStride = 70, kX = 68;
-
 TEST_P(StoreRows, WritesFloatsAsTheyAre) {
-    const std::vector<std::int32_t> slots = {199, 0, 64, 63};
-    const std::vector<float> x = Noise(2).vector(4 * kX);
-    for (const std::int64_t width : {1, 16, 67}) {
-        Guarded<float> pages(kSlots, width, kStride);
-        run({x.data(), kX, 4, width, slots.data(), pages.data(), DType::F32, kStride}, 2);
-        pages.expect_untouched_around();
-        for (std::int64_t r = 0; r < 4; ++r) {
-            for (std::int64_t i = 0; i < width; ++i) {
-                ASSERT_EQ(pages.at(slots[static_cast<std::size_t>(r)], i),
-                          x[static_cast<std::size_t>(r * kX + i)]);
+    for (const StoreRowsCase& c : checked(store_rows_cases())) {
+        StoreRowsCall call(c);
+        run(call.args(), 2);
+        call.floats.expect_untouched_around();
+        call.halves.expect_untouched_around();
+        std::vector<bool> written(static_cast<std::size_t>(call.slots_held));
+        for (std::int64_t r = 0; r < c.rows; ++r) {
+            const std::int32_t slot = call.slots[static_cast<std::size_t>(r)];
+            written[static_cast<std::size_t>(slot)] = true;
+            for (std::int64_t i = 0; i < c.width; ++i) {
+                const float x = call.x[static_cast<std::size_t>(r * (c.width + 1) + i)];
+                if (call.wide()) {
+                    ASSERT_EQ(call.floats.at(slot, i), x) << c.name();
+                } else {
+                    ASSERT_EQ(call.halves.at(slot, i), to_bf16(x)) << c.name();
+                }
             }
         }
-        for (std::int64_t slot = 1; slot < 63; ++slot) ASSERT_TRUE(std::isnan(pages.at(slot, 0)));
+        for (std::int64_t slot = 0; slot < call.slots_held; ++slot) {
+            if (written[static_cast<std::size_t>(slot)]) continue;
+            const float first = call.wide() ? call.floats.at(slot, 0) : to_float(call.halves.at(slot, 0));
+            ASSERT_TRUE(std::isnan(first)) << c.name() << ": slot " << slot << " was written";
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 #include "kernel_suite.hpp"
-#include "support/guarded.hpp"
+#include "vocab_cases.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -7,66 +7,8 @@
 namespace sluice::test {
 namespace {
 
-// A call that owns what its arguments borrow and what it returns.
-struct Call {
-    std::vector<float> logits;
-    std::int64_t width = 0;
-    std::vector<VocabRow> rows;
-    std::vector<std::int32_t> first_id;
-    int first_slice = 0, max_candidates = 1, max_top = 0;
-    std::vector<VocabSummary> summaries;
-    std::vector<VocabCandidate> candidates, top;
-
-    std::size_t slices() const { return first_id.size() - 1; }
-    VocabArgs args() {
-        summaries.assign(rows.size() * slices(), {});
-        candidates.assign(summaries.size() * static_cast<std::size_t>(max_candidates), {-7, NAN, NAN});
-        top.assign(summaries.size() * static_cast<std::size_t>(max_top), {-7, NAN, NAN});
-        return {logits.data(),     width,          rows,       first_id, first_slice, summaries.data(),
-                candidates.data(), max_candidates, top.data(), max_top};
-    }
-    const VocabSummary& summary(std::size_t row, std::size_t slice) const {
-        return summaries[row * slices() + slice];
-    }
-    const VocabCandidate* best(std::size_t row, std::size_t slice) const {
-        return candidates.data() + (row * slices() + slice) * static_cast<std::size_t>(max_candidates);
-    }
-    const VocabCandidate* likeliest(std::size_t row, std::size_t slice) const {
-        return top.data() + (row * slices() + slice) * static_cast<std::size_t>(max_top);
-    }
-};
-
-Call random_call(std::int64_t vocabulary, std::vector<std::int32_t> first_id, std::uint64_t seed) {
-    static const std::vector<std::int32_t> seen = {0, 1, 5, 17, 40, 256, 300, 511, 512, 999, 1000};
-    Noise noise(seed);
-    Call call;
-    call.width = vocabulary + 3;
-    call.first_id = std::move(first_id);
-    call.max_candidates = 20;
-    call.max_top = 9;
-    for (int r = 0; r < 12; ++r) {
-        VocabRow row;
-        row.row = 11 - r;
-        const float temperatures[] = {1, 0.7F, 0.05F, 3};
-        row.temperature = temperatures[r % 4];
-        row.repetition_penalty = r % 3 == 0 ? 1.0F : 1.3F;
-        row.seen = seen;
-        row.candidates = 1 + r * 2;
-        row.draw_key = draw_key(seed, static_cast<std::uint64_t>(r));
-        row.top = r;  // up to more than there is room for
-        row.target = r == 4 ? -1 : call.first_id[0] + static_cast<std::int32_t>(noise.below(vocabulary));
-        call.rows.push_back(row);
-    }
-    call.logits = noise.vector(12 * call.width, 8);
-    // Half of the rows with many equal logits.
-    for (std::size_t i = 0; i < call.logits.size(); ++i) {
-        if (i / static_cast<std::size_t>(call.width) % 2 == 0) call.logits[i] = std::round(call.logits[i]);
-        if (i % 37 == 5) call.logits[i] = -INFINITY;
-    }
-    return call;
-}
-
 using Vocab = KernelSuite<VocabArgs>;
+using Call = VocabCall;
 
 bool same(const VocabCandidate& a, const VocabCandidate& b) {
     return a.id == b.id && a.logit == b.logit && a.raw == b.raw;
@@ -102,11 +44,8 @@ void expect_drawn_by_inverse(const Call& call, std::size_t r, std::size_t s, dou
 }
 
 TEST_P(Vocab, AgreesWithTheReference) {
-    const std::vector<std::vector<std::int32_t>> cuts = {
-        {0, 1}, {0, 15, 31, 32}, {0, 255, 511, 1030}, {0, 256, 512, 512, 1100}, {100, 1300}, {0, 3000}};
-    for (const auto& cut : cuts) {
-        Call call = random_call(cut.back() - cut.front(), cut, cut.size());
-        call.first_slice = 3;
+    for (const VocabCase& c : checked(vocab_cases())) {
+        Call call(c);
         Call want = call;
         reference(want.args());
         run(call.args(), 2);
