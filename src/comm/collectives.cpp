@@ -3,6 +3,7 @@
 #include "core/log.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -31,11 +32,22 @@ std::optional<Failure> failure_of(std::string_view phase, const std::function<vo
 
 }  // namespace
 
+// The first bytes travel with the count, so that few need one call.
 void broadcast_bytes(Communicator& comm, std::vector<std::byte>& bytes, int root) {
-    std::uint64_t count = bytes.size();
-    comm.broadcast(std::as_writable_bytes(std::span(&count, 1)), root);
-    bytes.resize(count);
-    if (count > 0) comm.broadcast(bytes, root);
+    struct {
+        std::uint64_t count = 0;
+        std::array<std::byte, 4088> bytes{};
+    } head;
+    const bool sends = comm.rank() == root;
+    head.count = bytes.size();
+    std::size_t first = std::min(bytes.size(), head.bytes.size());
+    if (sends) std::copy_n(bytes.begin(), first, head.bytes.begin());
+    comm.broadcast(std::as_writable_bytes(std::span(&head, 1)), root);
+    bytes.resize(head.count);
+    first = std::min(bytes.size(), head.bytes.size());
+    if (!sends) std::copy_n(head.bytes.begin(), first, bytes.begin());
+    const std::span<std::byte> rest = std::span(bytes).subspan(first);
+    if (!rest.empty()) comm.broadcast(rest, root);
 }
 
 std::vector<std::string> gather_strings(Communicator& comm, std::string_view mine) {

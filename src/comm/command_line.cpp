@@ -7,19 +7,14 @@
 
 #include <CLI/CLI.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <exception>
-#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <optional>
 #include <sstream>
 #include <string>
-#include <system_error>
 #include <vector>
 
 namespace sluice {
@@ -48,17 +43,6 @@ WorldKind kind_of(const std::string& comm) {
     return comm == "mpi" ? WorldKind::Mpi : WorldKind::Auto;
 }
 
-// A waiting OpenMP thread spins for milliseconds by default: where cores are shared, with other ranks or
-// other jobs, it spins while the thread it waits for has no core. The library reads its settings before main,
-// so the program starts itself again with a short spin, unless somebody chose otherwise.
-void shorten_spinning(char** argv) {
-    if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-    setenv("GOMP_SPINCOUNT", "1000", 1);
-    std::error_code unknown;
-    const auto program = std::filesystem::read_symlink("/proc/self/exe", unknown);  // or it is named "exe"
-    execv(program.c_str(), argv);  // comes back only if it fails: then as before
-}
-
 // The lines of --config may differ between machines. Ranks that go on must not wait for ranks that do not,
 // nor for ranks that have no heartbeat.
 void require_one_start(Communicator& world, const std::optional<ParseEnd>& end, int heartbeat_limit) {
@@ -84,7 +68,6 @@ void require_one_start(Communicator& world, const std::optional<ParseEnd>& end, 
 }  // namespace
 
 int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode(Communicator&)>& job) {
-    shorten_spinning(argv);
     std::string comm = "auto";
     app.add_option("--comm", comm, "auto, self (one process, no MPI) or mpi")
         ->check(CLI::IsMember({"auto", "self", "mpi"}))

@@ -67,7 +67,8 @@ void run_on_threads(int size, const std::function<void(Communicator&)>& work);
 
 // All ranks of the MPI job. Call once, before anything else of MPI. The last word of MPI (finalize) is said
 // when it is destroyed, except during unwinding: a rank that fails must not wait for the others.
-// ExitCode::Usage when built without MPI.
+// Ranks of one machine use memory they share unless SLUICE_SHARED_MEMORY=off (comm/shared_sums.hpp); results
+// are the same. ExitCode::Usage when built without MPI.
 std::unique_ptr<Communicator> make_mpi(int* argc, char*** argv);
 
 // Whether an MPI launcher (mpirun, or srun with PMI) started this process.

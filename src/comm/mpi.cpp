@@ -1,5 +1,7 @@
+#include "comm/collectives.hpp"
 #include "comm/communicator.hpp"
 #include "comm/placement.hpp"
+#include "comm/shared_sums.hpp"
 #include "comm/tree_sum.hpp"
 
 // The C interface only: the C++ one is gone since MPI 3 and would need its own library.
@@ -60,11 +62,15 @@ public:
     }
 };
 
+// Takes over `comm`. `crowded`: as make_shared_sums().
+std::unique_ptr<Communicator> make_ranks(std::shared_ptr<Session> session, MPI_Comm comm, bool crowded);
+
+// By messages alone.
 class MpiCommunicator final : public Communicator {
 public:
     // Takes over `comm`.
-    MpiCommunicator(std::shared_ptr<Session> session, MPI_Comm comm)
-        : session_(std::move(session)), comm_(comm) {
+    MpiCommunicator(std::shared_ptr<Session> session, MPI_Comm comm, bool crowded)
+        : session_(std::move(session)), comm_(comm), crowded_(crowded) {
         check(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
         check(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank");
         check(MPI_Comm_size(comm_, &size_), "MPI_Comm_size");
@@ -120,7 +126,7 @@ public:
         expect(color >= 0, "split with color {}", color);
         MPI_Comm part = MPI_COMM_NULL;
         check(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split");
-        return std::make_unique<MpiCommunicator>(session_, part);
+        return make_ranks(session_, part, crowded_);
     }
 
 private:
@@ -190,18 +196,33 @@ private:
 
     std::shared_ptr<Session> session_;
     MPI_Comm comm_;
+    bool crowded_;
     int rank_ = 0;
     int size_ = 1;
     std::vector<float> scratch_;
 };
 
+// Who waits in shared memory may owe a partner the rest of a message: the library sends it when it is called.
+std::unique_ptr<Communicator> make_ranks(std::shared_ptr<Session> session, MPI_Comm comm, bool crowded) {
+    auto messages = std::make_unique<MpiCommunicator>(std::move(session), comm, crowded);
+    return make_shared_sums(std::move(messages), crowded, [comm] {
+        int arrived = 0;
+        check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm, &arrived, MPI_STATUS_IGNORE), "MPI_Iprobe");
+    });
+}
+
 }  // namespace
 
 std::unique_ptr<Communicator> make_mpi(int* argc, char*** argv) {
     auto session = std::make_shared<Session>(argc, argv);
-    MPI_Comm ours = MPI_COMM_NULL;
-    check(MPI_Comm_dup(MPI_COMM_WORLD, &ours), "MPI_Comm_dup");
-    return std::make_unique<MpiCommunicator>(std::move(session), ours);
+    const auto duplicate = [] {
+        MPI_Comm ours = MPI_COMM_NULL;
+        check(MPI_Comm_dup(MPI_COMM_WORLD, &ours), "MPI_Comm_dup");
+        return ours;
+    };
+    MpiCommunicator all(session, duplicate(), false);
+    const bool crowded = is_crowded(gather_values(all, this_machine()), all.rank());
+    return make_ranks(session, duplicate(), crowded);
 }
 
 }  // namespace sluice

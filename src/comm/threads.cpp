@@ -40,19 +40,6 @@ struct Group {
     std::vector<Slot> slots;
 };
 
-struct Share {
-    std::size_t first;
-    std::size_t count;
-};
-
-Share share_of(std::size_t total, int rank, int size) {
-    const auto parts = static_cast<std::size_t>(size);
-    const auto part = static_cast<std::size_t>(rank);
-    const std::size_t each = total / parts;
-    const std::size_t extra = total % parts;
-    return {part * each + std::min(part, extra), each + (part < extra ? 1 : 0)};
-}
-
 class ThreadCommunicator final : public Communicator {
 public:
     ThreadCommunicator(std::shared_ptr<Group> group, int rank) : group_(std::move(group)), rank_(rank) {}

@@ -52,8 +52,10 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 void sums_in_the_fixed_tree(Communicator& comm) {
-    // Around the switch from small to large sums (2048) and beyond one piece (1 << 20), too.
-    for (const std::size_t count : {0, 1, 2, 7, 1000, 2048, 2049, 5001, 1 << 20, (1 << 20) + 13}) {
+    // Around the switches from small to large sums (2048 by messages, 4096 in shared memory) and beyond one
+    // piece (1 << 20, 1 << 16), too.
+    for (const std::size_t count :
+         {0, 1, 2, 7, 1000, 2048, 2049, 4096, 4097, 5001, (1 << 16) + 5, 1 << 20, (1 << 20) + 13}) {
         std::vector<float> values = values_of(comm.rank(), count);
         comm.all_reduce_sum(values);
         EXPECT_TRUE(same_bits(values, serial_tree_sum(comm.size(), count)))
@@ -118,6 +120,36 @@ void splits_by_color_and_key(Communicator& comm) {
     EXPECT_EQ(half->rank(), part->rank());
     half->barrier();
     comm.barrier();
+}
+
+// One after the other without a pause, so that fast ranks begin while slow ones still read.
+void mixes_calls_of_any_size(Communicator& comm) {
+    std::mt19937 random(7);  // the same on all ranks
+    const auto below = [&](unsigned limit) { return static_cast<std::size_t>(random() % limit); };
+    const auto ranks = static_cast<std::size_t>(comm.size());
+    for (int call = 0; call < 300; ++call) {
+        const std::size_t count = below(2) == 0 ? below(9) : below(call % 50 == 0 ? 200'000 : 3000);
+        const std::size_t kind = below(4);
+        const int root = static_cast<int>(below(static_cast<unsigned>(comm.size())));
+        const auto stamp = static_cast<std::uint32_t>(call * 100);
+        if (kind == 0) {
+            std::vector<float> values = values_of(comm.rank(), count);
+            comm.all_reduce_sum(values);
+            ASSERT_TRUE(same_bits(values, serial_tree_sum(comm.size(), count))) << "call " << call;
+        } else if (kind == 1) {
+            const std::vector<std::uint32_t> mine(count, stamp + static_cast<std::uint32_t>(comm.rank()));
+            std::vector<std::uint32_t> all(count * ranks);
+            comm.all_gather(std::as_bytes(std::span(mine)), std::as_writable_bytes(std::span(all)));
+            for (std::size_t i = 0; i < all.size(); ++i)
+                ASSERT_EQ(all[i], stamp + i / count) << "call " << call;
+        } else if (kind == 2) {
+            std::vector<std::uint32_t> values(count, comm.rank() == root ? stamp : 0);
+            comm.broadcast(std::as_writable_bytes(std::span(values)), root);
+            ASSERT_EQ(std::ranges::count(values, stamp), std::ssize(values)) << "call " << call;
+        } else {
+            comm.barrier();
+        }
+    }
 }
 
 // The error that run_together throws on this rank; no error: "".
@@ -196,6 +228,7 @@ constexpr CollectiveCase kCases[] = {
     {"gathers_in_rank_order", gathers_in_rank_order},
     {"broadcasts_from_every_root", broadcasts_from_every_root},
     {"gathers_strings_of_any_length", gathers_strings_of_any_length},
+    {"mixes_calls_of_any_size", mixes_calls_of_any_size},
     {"splits_by_color_and_key", splits_by_color_and_key},
     {"agrees_on_failures", agrees_on_failures},
     {"checked_names_the_disagreement", checked_names_the_disagreement},

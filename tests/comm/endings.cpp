@@ -35,6 +35,13 @@ int main(int argc, char** argv) {
         if (ending == "unwind" && alone) throw 1;  // nobody's error: past run_job, past main
         if (ending == "dies" && alone) raise(SIGKILL);
         if (ending == "first-dies" && first) raise(SIGKILL);
+        if (ending == "dies-waiting" && first) ::pause();  // nobody comes out of the next collective
+        if (ending == "dies-waiting" && alone) {
+            std::thread([] {
+                while (rank_state().collective == nullptr) std::this_thread::yield();
+                raise(SIGKILL);
+            }).detach();
+        }
         if (ending == "stops" && alone) raise(SIGSTOP);
         if (ending == "first-stops" && first) raise(SIGSTOP);
         if (ending == "hangs" && alone) ::pause();

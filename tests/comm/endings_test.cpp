@@ -109,6 +109,7 @@ const std::string kFirst = "rank 0 of 3 .host [^ ]+, pid [0-9]+. ";
 
 // Whatever the limit.
 TEST_F(HeartbeatEndings, ARankDies) { expect_error("dies", kLast + "died"); }
+TEST_F(HeartbeatEndings, ARankDiesWaiting) { expect_error("dies-waiting", kLast + "died"); }
 TEST_F(HeartbeatEndings, RankZeroDies) { expect_error("first-dies", kFirst + "died"); }
 
 TEST_F(HeartbeatEndings, ARankIsStopped) { expect_error("stops 2", kLast + "is silent since [23] s"); }

@@ -1,5 +1,6 @@
 #include "comm/collective_cases.hpp"
 #include "comm/communicator.hpp"
+#include "comm/shared_sums.hpp"
 
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 #include <atomic>
 #include <stdexcept>
 #include <tuple>
+#include <utility>
 
 namespace sluice::test {
 namespace {
@@ -25,6 +27,32 @@ INSTANTIATE_TEST_SUITE_P(Cases, Threads,
                              return fmt::format("{}_on_{}", std::get<0>(test.param).name,
                                                 std::get<1>(test.param));
                          });
+
+// As on machines with so many ranks each.
+class Blocks : public testing::TestWithParam<std::tuple<CollectiveCase, std::pair<int, int>>> {};
+
+TEST_P(Blocks, Hold) {
+    const auto& [one, shape] = GetParam();
+    run_on_threads(shape.first, [&](Communicator& comm) {
+        one.run(*make_in_blocks(comm.split(0, comm.rank()), shape.second));
+    });
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, Blocks,
+                         testing::Combine(testing::ValuesIn(collective_cases()),
+                                          testing::Values(std::pair(6, 2), std::pair(8, 4))),
+                         [](const auto& test) {
+                             return fmt::format("{}_on_{}_by_{}", std::get<0>(test.param).name,
+                                                std::get<1>(test.param).first,
+                                                std::get<1>(test.param).second);
+                         });
+
+TEST(BlocksOfRanks, AreWholeSubtrees) {
+    EXPECT_THROW(run_on_threads(6, [](Communicator& comm) { make_in_blocks(comm.split(0, comm.rank()), 3); }),
+                 Error);
+    EXPECT_THROW(run_on_threads(6, [](Communicator& comm) { make_in_blocks(comm.split(0, comm.rank()), 4); }),
+                 Error);
+}
 
 class Self : public testing::TestWithParam<CollectiveCase> {};
 
