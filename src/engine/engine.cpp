@@ -2,11 +2,24 @@
 
 #include "comm/collectives.hpp"
 #include "comm/rank_state.hpp"
+#include "core/error.hpp"
+#include "kernels/args.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <span>
 
 namespace sluice {
+namespace {
+
+// Nothing else would notice a row that is written beside the cache.
+void check_slots(const Step& step, const KvCache& cache) {
+    const std::int64_t slots = cache.layer(0).shape[0] * kernels::kPageTokens;
+    for (const auto slot : step.slots)
+        expect(slot >= 0 && slot < slots, "slot {} of a cache of {}", slot, slots);
+}
+
+}  // namespace
 
 Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks,
                std::function<int()> stop_signal)
@@ -18,6 +31,8 @@ Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator&
       reports_(static_cast<std::size_t>(ranks.size())) {}
 
 std::vector<Pick> Engine::run(const StepPlan& plan) {
+    check_slots(plan.step, cache_);
+    if (watch_) watch_(plan.step);
     broken_ = true;
     send(plan);
     std::vector<Pick> picks = compute(plan);

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -35,6 +36,9 @@ public:
     // The other ranks: run what rank 0 sends, until it stops.
     void follow();
 
+    // Rank 0: `watch` sees each step before it runs.
+    void watch(std::function<void(const Step&)> watch) { watch_ = std::move(watch); }
+
     // Of every rank, after the last step.
     const std::vector<StepReport>& reports() const { return reports_; }
     // That some rank was asked to stop by; 0: none.
@@ -53,6 +57,7 @@ private:
     Sampler& sampler_;
     Communicator& ranks_;
     std::function<int()> stop_signal_;
+    std::function<void(const Step&)> watch_;
     std::vector<StepReport> reports_;
     std::int64_t steps_ = 0;
     double computing_ = 0;

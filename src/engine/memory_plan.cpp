@@ -70,7 +70,51 @@ std::uint64_t control_groups_leave() {
     return least;
 }
 
+constexpr int kMostRows = 1024, kLeastRows = 128;
+constexpr int kMostSequences = 256;
+constexpr std::uint64_t kWorkspaceShare = 10;
+
+std::uint64_t pages_a_sequence(const MemoryRequest& request) {
+    return (static_cast<std::uint64_t>(request.limits.positions) + kPage - 1) / kPage;
+}
+
+// Whether the cache that is asked for fits into `left` bytes, and holds a sequence.
+bool cache_fits(const ModelConfig& config, const Shard& shard, const MemoryRequest& request,
+                std::uint64_t left) {
+    const std::uint64_t page = kv_page_bytes(config, shard, request.kv_dtype);
+    const std::uint64_t budget = kv_budget(request, left, page, pages_a_sequence(request));
+    return budget <= left && budget / page >= pages_a_sequence(request);
+}
+
+// What is given as it is; the rest as `rows` allow it.
+BatchLimits complete(BatchLimits given, int rows) {
+    BatchLimits batch = given;
+    if (batch.rows == 0) batch.rows = std::max(rows, 2 * batch.sequences);
+    if (batch.sequences == 0) batch.sequences = std::min({rows / 4, kMostSequences, batch.rows});
+    return batch;
+}
+
 }  // namespace
+
+DecoderLimits limits_of(BatchLimits batch, bool all_logits, int positions) {
+    return {batch.rows, all_logits ? batch.rows : batch.sequences, positions};
+}
+
+BatchLimits choose_batch(const ModelConfig& config, const Shard& shard, const MemoryRequest& request,
+                         BatchLimits given, bool all_logits) {
+    if (given.sequences > 0 && given.rows > 0) return given;
+    const Ops ops(request.family, 1);
+    const std::uint64_t weights = weight_bytes(config, shard, request.router, ops).all;
+    const std::uint64_t left = request.available > weights ? request.available - weights : 0;
+    for (int rows = kMostRows; rows > kLeastRows; rows /= 2) {
+        const BatchLimits batch = complete(given, rows);
+        const DecoderLimits limits = limits_of(batch, all_logits, request.limits.positions);
+        const std::uint64_t workspace = workspace_bytes(config, shard, limits);
+        if (workspace <= left / kWorkspaceShare && cache_fits(config, shard, request, left - workspace))
+            return batch;
+    }
+    return complete(given, kLeastRows);
+}
 
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request) {
     MemoryPlan plan;
@@ -82,10 +126,9 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
     const std::uint64_t fixed = plan.weights + plan.workspace;
     const std::uint64_t left = request.available > fixed ? request.available - fixed : 0;
     const std::uint64_t page = kv_page_bytes(config, shard, request.kv_dtype);
-    const std::uint64_t pages_a_sequence =
-        (static_cast<std::uint64_t>(request.limits.positions) + kPage - 1) / kPage;
+    const std::uint64_t one = pages_a_sequence(request);
     const std::uint64_t budget =
-        kv_budget(request, left, page, pages_a_sequence * static_cast<std::uint64_t>(request.sequences));
+        kv_budget(request, left, page, one * static_cast<std::uint64_t>(request.sequences));
     plan.pages = static_cast<int>(std::min<std::uint64_t>(budget / page, 1U << 24));
     plan.kv = static_cast<std::uint64_t>(plan.pages) * page;
 
@@ -94,18 +137,18 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
         bytes_text(plan.weights), bytes_text(plan.workspace), bytes_text(plan.kv), plan.pages,
         bytes_text(page), bytes_text(request.available));
     require(fixed + std::max(plan.kv, page) <= request.available, ExitCode::Checkpoint,
-            "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), a smaller "
-            "--kv-memory, or a smaller --max-batch-tokens",
+            "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), or a smaller "
+            "--kv-memory, --max-batch or --max-batch-tokens",
             sum, possible_ranks(shard.slices));
     require(plan.weights + plan.staging <= request.available, ExitCode::Checkpoint,
             "the model does not fit in memory while it is loaded: weights {} + tensors that are read and not "
             "yet packed {} on each rank, where {} is available. Use more ranks (this checkpoint runs on {})",
             bytes_text(plan.weights), bytes_text(plan.staging), bytes_text(request.available),
             possible_ranks(shard.slices));
-    require(static_cast<std::uint64_t>(plan.pages) >= pages_a_sequence, ExitCode::Checkpoint,
+    require(static_cast<std::uint64_t>(plan.pages) >= one, ExitCode::Checkpoint,
             "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "
             "--max-seq-len",
-            request.limits.positions, bytes_text(pages_a_sequence * page), sum);
+            request.limits.positions, bytes_text(one * page), sum);
     return plan;
 }
 

@@ -26,6 +26,23 @@ struct MemoryPlan {
     int pages = 0;
 };
 
+// Of --max-batch and --max-batch-tokens: far beyond what pays off.
+inline constexpr int kMostBatch = 1 << 20;
+
+// Most sequences at once and most rows of a step, up to kMostBatch. 0: not chosen yet.
+struct BatchLimits {
+    int sequences = 0, rows = 0;
+};
+
+// The larger the steps that are provided for, the more a run can choose from; but the cache comes first.
+// Where `given` is 0: 1024 rows of 256 sequences, or half as many until the workspace takes at most a tenth
+// of what the weights leave and the cache that is asked for has room beside it (at least one sequence of
+// limits.positions), and 128 rows of 32 whatever they leave. `all_logits`: of every row, not of one for each
+// sequence. ExitCode::Usage for a kv_memory that cannot be read.
+BatchLimits choose_batch(const ModelConfig& config, const Shard& shard, const MemoryRequest& request,
+                         BatchLimits given, bool all_logits);
+DecoderLimits limits_of(BatchLimits batch, bool all_logits, int positions);
+
 // The cache must hold at least one sequence of limits.positions. ExitCode::Checkpoint, with the sum written
 // out, when it does not fit.
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request);

@@ -3,6 +3,7 @@
 #include "comm/rank_state.hpp"
 #include "core/error.hpp"
 
+#include <chrono>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -33,6 +34,12 @@ std::size_t bytes_of(const ParsedLine& line) {
         bytes += std::get<std::string>(request->input).size();
     }
     return bytes;
+}
+
+StepCost cost_of(const Step& step, double seconds) {
+    StepCost cost{static_cast<int>(step.tokens.size()), 0, seconds, static_cast<int>(step.logit_rows.size())};
+    for (const StepSequence& sequence : step.sequences) cost.contexts += sequence.context;
+    return cost;
 }
 
 }  // namespace
@@ -108,7 +115,12 @@ void RequestLoop::step() {
     };
     for (std::size_t i = 0; i < work.sampled.size(); ++i)
         plan.samples.push_back(wishes_of(work.sampled[i], position_of(i)));
+    const auto start = std::chrono::steady_clock::now();
     std::vector<Pick> picks = parts_.engine.run(plan);
+    if (parts_.measured) {
+        const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+        parts_.measured(cost_of(plan.step, taken.count()));
+    }
     scheduler.ran();
     ++tally_.steps;
     tally_.sequences += std::ssize(plan.step.sequences);

@@ -1,6 +1,7 @@
 // Rank 0's side of a run: requests in, answers out. What generating and scoring share.
 #pragma once
 
+#include "engine/batch_tuner.hpp"
 #include "engine/engine.hpp"
 #include "engine/progress.hpp"
 #include "engine/request_encoder.hpp"
@@ -30,6 +31,8 @@ struct LoopParts {
     // Called instead of a step while nothing runs, every 100 ms or so if the input is quiet; empty: nothing
     // to do.
     std::function<void()> idle = {};
+    // Hears what each step cost, before the next one is planned; empty: nobody wants to know.
+    std::function<void(const StepCost&)> measured = {};
 };
 
 class RequestLoop {

@@ -49,7 +49,8 @@ double token_flops(ModelConfig config, const LayerSpec& layer, const Shard& shar
 }  // namespace
 
 Roofline::Roofline(const ModelConfig& config, const Shard& shard, const WeightBytes& weights, DType kv_dtype)
-    : dense_bytes_(static_cast<double>(weights.all - weights.embedding - weights.experts)),
+    : dense_bytes_(static_cast<double>(weights.all - weights.embedding - weights.head - weights.experts)),
+      head_bytes_(static_cast<double>(weights.head)),
       expert_bytes_(static_cast<double>(weights.experts)),
       kv_bytes_(static_cast<double>(kv_page_bytes(config, shard, kv_dtype)) / kernels::kPageTokens),
       head_flops_(2.0 * static_cast<double>(shard.range(config.vocab).size()) * config.dim) {
@@ -62,23 +63,32 @@ Roofline::Roofline(const ModelConfig& config, const Shard& shard, const WeightBy
     }
 }
 
-StepWork Roofline::rows(double count) const {
-    return {dense_bytes_ + expert_bytes_ * (1 - std::pow(1 - chosen_, count)), count * layer_flops_};
+StepWork Roofline::rows(double count, double logits, double keys, double pairs) const {
+    StepWork work;
+    work.bytes = dense_bytes_ + expert_bytes_ * (1 - std::pow(1 - chosen_, count)) + keys * kv_bytes_;
+    if (logits > 0) work.bytes += head_bytes_;
+    work.flops = count * layer_flops_ + logits * head_flops_ + pairs * attention_flops_;
+    return work;
+}
+
+StepWork Roofline::of(const Step& step) const {
+    double keys = 0, pairs = 0;
+    for (const StepSequence& sequence : step.sequences) {
+        keys += sequence.context;
+        // Row i of r sees context - r + 1 + i keys.
+        pairs += sequence.rows * (sequence.context - (sequence.rows - 1) / 2.0);
+    }
+    return rows(static_cast<double>(step.tokens.size()), static_cast<double>(step.logit_rows.size()), keys,
+                pairs);
 }
 
 StepWork Roofline::decode(double batch, double context) const {
-    StepWork work = rows(batch);
-    work.bytes += batch * context * kv_bytes_;
-    work.flops += batch * (head_flops_ + context * attention_flops_);
-    return work;
+    return rows(batch, batch, batch * context, batch * context);
 }
 
 StepWork Roofline::prefill(double count, double length) const {
-    StepWork work = rows(count);
     const double prompts = std::max(1.0, count / length);
-    work.bytes += prompts * length / 2 * kv_bytes_;
-    work.flops += count * length / 2 * attention_flops_;
-    return work;
+    return rows(count, 0, prompts * length / 2, count * length / 2);
 }
 
 StepTime least_time(const StepWork& work, const DeviceRates& rates) {

@@ -24,6 +24,25 @@ int candidates_for(const Choice& choice) {
     return choice.temperature > 0 && filters(choice) ? kFilterCandidates : 1;
 }
 
+// A type of its own, which a sort compiles in: a call for each comparison costs as much again.
+constexpr auto kBestFirst = [](const VocabCandidate& a, const VocabCandidate& b) {
+    return kernels::better(a, b);
+};
+
+// From every token of the vocabulary, sorted as far as the filters reach.
+int pick_from_all(std::vector<VocabCandidate>& all, double mass, const Choice& choice) {
+    auto sorted = all.begin();
+    for (std::ptrdiff_t count = 1024;; count *= 4) {
+        const bool complete = count >= std::ssize(all);
+        const auto end = complete ? all.end() : all.begin() + count;
+        if (!complete) std::nth_element(sorted, end, all.end(), kBestFirst);
+        std::sort(sorted, end, kBestFirst);
+        const int index = pick_filtered({all.begin(), end}, mass, complete, choice);
+        if (index >= 0) return index;
+        sorted = end;
+    }
+}
+
 template <class T>
 std::span<std::byte> bytes_of(std::vector<T>& values) {
     return std::as_writable_bytes(std::span(values));
@@ -196,7 +215,7 @@ std::vector<TokenLogprob> Sampler::most_likely(const Gathered& all, std::size_t 
             if (token.id >= 0) merged.push_back(token);
         }
     }
-    std::ranges::sort(merged, kernels::better);
+    std::ranges::sort(merged, kBestFirst);
     merged.resize(std::min(merged.size(), static_cast<std::size_t>(count)));
     std::vector<TokenLogprob> top;
     for (const VocabCandidate& token : merged) top.push_back({token.id, totals.logprob(token.raw)});
@@ -236,7 +255,7 @@ VocabCandidate Sampler::choose(const Gathered& all, std::size_t row, const Sampl
         if (held_back && (known_to == nullptr || kernels::better(best.back(), *known_to)))
             known_to = &best.back();
     }
-    std::ranges::sort(merged, kernels::better);
+    std::ranges::sort(merged, kBestFirst);
     if (choice.temperature <= 0) return merged.front();
     const bool complete = known_to == nullptr;
     if (!complete) {
@@ -247,7 +266,7 @@ VocabCandidate Sampler::choose(const Gathered& all, std::size_t row, const Sampl
     int index = pick_filtered(merged, totals.mass, complete, choice);
     if (index < 0) {
         merged = whole_row(logits, row, wishes);
-        index = pick_filtered(merged, totals.mass, true, choice);
+        index = pick_from_all(merged, totals.mass, choice);
     }
     return merged[static_cast<std::size_t>(index)];
 }
@@ -275,7 +294,6 @@ std::vector<VocabCandidate> Sampler::whole_row(ConstView logits, std::size_t row
         VocabCandidate& candidate = candidates[static_cast<std::size_t>(token)];
         candidate.logit = kernels::penalized(candidate.raw, wishes.choice.repetition_penalty);
     }
-    std::ranges::sort(candidates, kernels::better);
     return candidates;
 }
 

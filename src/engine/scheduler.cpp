@@ -15,14 +15,26 @@ std::int64_t pages_for(std::int64_t tokens) { return (tokens + kPage - 1) / kPag
 // A sequence waits while at most this many times the lookahead start before it.
 constexpr std::int64_t kPatience = 4;
 
+constexpr std::int64_t kForeseen = 4 * kPage;  // tokens that a sequence grows by
+
 }  // namespace
 
 std::int64_t Scheduler::Sequence::missing_pages() const {
     return pages_for(static_cast<std::int64_t>(tokens.size())) - static_cast<std::int64_t>(pages.size());
 }
 
+// Half of it, and no more than kForeseen: many sequences end early, and what they may grow to at most is
+// often a number that nobody expects.
+std::int64_t Scheduler::Sequence::needed_pages() const {
+    const auto size = static_cast<std::int64_t>(tokens.size());
+    const std::int64_t growth = std::max<std::int64_t>(expected - size, 0);
+    return pages_for(size + std::min((growth + 1) / 2, kForeseen)) - static_cast<std::int64_t>(pages.size());
+}
+
 Scheduler::Scheduler(const BatchPolicy& policy, int pages)
     : policy_(policy),
+      sequences_at_once_(policy.max_sequences),
+      step_rows_(policy.max_rows),
       pool_(pages),
       waiting_room_(policy.arrival_order ? 0 : kPatience * policy.lookahead_sequences) {
     expect(policy.max_rows >= policy.max_sequences && policy.prefill_chunk >= 1 &&
@@ -32,6 +44,14 @@ Scheduler::Scheduler(const BatchPolicy& policy, int pages)
     expect(policy.lookahead_sequences >= 1 && policy.lookahead_tokens >= 1,
            "batch policy: a lookahead of {} sequences, {} tokens", policy.lookahead_sequences,
            policy.lookahead_tokens);
+}
+
+void Scheduler::limit(int sequences, int rows) {
+    expect(sequences >= 1 && sequences <= policy_.max_sequences && rows >= 1 && rows <= policy_.max_rows,
+           "limits of {} sequences, {} rows within {}, {}", sequences, rows, policy_.max_sequences,
+           policy_.max_rows);
+    sequences_at_once_ = sequences;
+    step_rows_ = rows;
 }
 
 int Scheduler::longest_sequence() const { return static_cast<int>(pool_.size() * kPage); }
@@ -61,6 +81,7 @@ Ticket Scheduler::enter(std::vector<Token> tokens, std::int64_t wanted, std::int
     sequence.ticket = ticket;
     sequence.tokens = std::move(tokens);
     sequence.wanted = wanted;
+    sequence.expected = size + growth;
     note_masked(sequence, 0);
     const std::span<const Token> text = sequence.tokens;
     waiting_room_.enter(ticket, text.first(policy_.share_prefixes ? static_cast<std::size_t>(wanted) : 0),
@@ -71,9 +92,9 @@ Ticket Scheduler::enter(std::vector<Token> tokens, std::int64_t wanted, std::int
 
 Scheduler::Work Scheduler::next() {
     for (Sequence* sequence : running_) sequence->rows = 0;
-    const auto decoding =
-        std::ranges::count_if(running_, [](const Sequence* s) { return s->pending() == 1; });
-    int room = policy_.max_rows - static_cast<int>(decoding);  // for rows of prompts
+    const auto decoding = static_cast<int>(
+        std::ranges::count_if(running_, [](const Sequence* s) { return s->pending() == 1; }));
+    int room = std::min(std::max(step_rows_, 2 * decoding), policy_.max_rows) - decoding;  // for prompts
     for (std::size_t i = 0; i < running_.size(); ++i) {
         Sequence& sequence = *running_[i];
         const bool decodes = sequence.pending() == 1;
@@ -119,12 +140,12 @@ void Scheduler::preempt_last() {
     waiting_tokens_ += static_cast<std::int64_t>(sequence.tokens.size());
 }
 
-// A waiting sequence starts when all its present tokens find room beside those of all that run, so that
-// starting it preempts nobody soon.
+// A waiting sequence starts when its tokens, and some of what it may grow by, find room beside those of all
+// that run, so that starting it preempts nobody soon. Alone it may have every page.
 void Scheduler::start_waiting(int room) {
     waiting_room_.new_round();
     std::int64_t promised = promised_pages();
-    while (room > 0 && running() < policy_.max_sequences) {
+    while (room > 0 && running() < sequences_at_once_) {
         Sequence* const sequence = next_to_start();
         if (sequence == nullptr) return;
         reuse_prefix(*sequence);
@@ -134,7 +155,7 @@ void Scheduler::start_waiting(int room) {
             waiting_room_.hold_back(sequence->ticket, awaited);
             continue;
         }
-        if (sequence->missing_pages() + promised > pool_.available()) {
+        if (!running_.empty() && sequence->needed_pages() + promised > pool_.available()) {
             release_pages(*sequence);
             return;
         }
@@ -144,14 +165,14 @@ void Scheduler::start_waiting(int room) {
                "no page for a sequence that was promised one");
         sequence->rows = static_cast<int>(rows);
         room -= sequence->rows;
-        promised += sequence->missing_pages();
+        promised += sequence->needed_pages();
     }
 }
 
-// To those that run, whose prompts are computed in several steps.
+// To those that run: they grow, and their prompts may be computed in several steps.
 std::int64_t Scheduler::promised_pages() const {
     std::int64_t pages = 0;
-    for (const Sequence* sequence : running_) pages += sequence->missing_pages();
+    for (const Sequence* sequence : running_) pages += sequence->needed_pages();
     return pages;
 }
 

@@ -14,9 +14,9 @@
 namespace sluice {
 
 struct BatchPolicy {
-    int max_sequences = 64;            // running at once
-    int max_rows = 512;                // of a step
-    int prefill_chunk = 512;           // most rows of one sequence in a step
+    int max_sequences = 256;           // running at once
+    int max_rows = 1024;               // of a step
+    int prefill_chunk = 1024;          // most rows of one sequence in a step
     bool share_prefixes = true;        // pages of equal content are computed once
     std::optional<Token> masked = {};  // its keys are hidden from attention (ModelConfig::masked_token)
     // How far the order of starts looks ahead: more is asked for while fewer sequences, of fewer tokens
@@ -29,6 +29,11 @@ struct BatchPolicy {
 class Scheduler {
 public:
     Scheduler(const BatchPolicy& policy, int pages);
+
+    // From now on, within the policy: no more sequences start than so many at once, and a step has at most so
+    // many rows. But prompts get at least as many rows as sequences decode, as far as the policy's rows
+    // allow: neither waits for the other.
+    void limit(int sequences, int rows);
 
     // Most tokens a sequence may grow to: it must fit the cache alone.
     int longest_sequence() const;
@@ -79,7 +84,9 @@ private:
         bool runs = false;
         int rows = 0;  // in the step being planned
         std::int64_t pending() const { return static_cast<std::int64_t>(tokens.size()) - computed; }
+        std::int64_t expected = 0;           // tokens that it may grow to
         std::int64_t missing_pages() const;  // for its present tokens
+        std::int64_t needed_pages() const;   // for those, and some of what it may grow by
     };
 
     Ticket enter(std::vector<Token> tokens, std::int64_t wanted, std::int64_t growth);
@@ -98,6 +105,7 @@ private:
     Sequence& find(Ticket ticket);
 
     BatchPolicy policy_;
+    int sequences_at_once_, step_rows_;  // limit()
     PagePool pool_;
     std::map<Ticket, Sequence> sequences_;
     std::vector<Sequence*> running_;  // in the order of their starts

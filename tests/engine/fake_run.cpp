@@ -25,6 +25,10 @@ std::vector<std::vector<Token>> FakeRun::run(const std::vector<Job>& jobs) {
     while (next < jobs.size() || !scheduler_.empty()) {
         for (; next < jobs.size() && scheduler_.wants_more(); ++next)
             owner_[scheduler_.admit(jobs[next].prompt, jobs[next].new_tokens)] = next;
+        if (limits) {
+            const auto [sequences, rows] = limits();
+            scheduler_.limit(sequences, rows);
+        }
         const Scheduler::Work work = scheduler_.next();
         check_and_store(work);
         scheduler_.ran();

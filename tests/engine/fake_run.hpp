@@ -6,7 +6,9 @@
 #include "kernels/args.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <map>
+#include <utility>
 #include <vector>
 
 namespace sluice::test {
@@ -31,6 +33,9 @@ public:
     // The positions whose logits each text was given, in the order they came; job j wants those from
     // jobs[j].new_tokens on.
     std::vector<std::vector<int>> score(const std::vector<Job>& jobs);
+
+    // What the scheduler is limited to before each step; empty: nothing but its policy.
+    std::function<std::pair<int, int>()> limits = {};
 
     const Scheduler& scheduler() const { return scheduler_; }
     int steps() const { return steps_; }

@@ -53,7 +53,8 @@ public:
                 scheduler_,
                 engine_,
                 settings_.has_room,
-                [&result] { ++result.idle_calls; }};
+                [&result] { ++result.idle_calls; },
+                limiting()};
     }
     int longest() const { return longest_; }
 
@@ -71,6 +72,14 @@ public:
     }
 
 private:
+    std::function<void(const StepCost&)> limiting() {
+        if (!settings_.limits) return {};
+        return [this](const StepCost& step) {
+            const auto [sequences, rows] = settings_.limits(step);
+            scheduler_.limit(sequences, rows);
+        };
+    }
+
     TokenizerFiles files_;
     std::unique_ptr<Tokenizer> tokenizer_;
     Scheduler scheduler_;

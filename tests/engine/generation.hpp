@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace sluice::test {
@@ -29,6 +30,8 @@ struct RunSettings {
     int quiet = 0;                            // so many looks at the input find nothing
     std::function<bool(std::int64_t ordinal)> has_room = {};
     std::function<void(const Answer&)> on_answer = {};
+    // What the scheduler is limited to after each step: sequences and rows.
+    std::function<std::pair<int, int>(const StepCost&)> limits = {};
 };
 
 struct RunResult {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 
 namespace sluice::test {
 namespace {
@@ -96,6 +97,12 @@ protected:
         request_.kv_memory = kv_memory;
         return plan_memory(config_, shard_, request_);
     }
+    // Sequences and rows, where the weights leave so much.
+    std::pair<int, int> chosen(std::uint64_t left, BatchLimits given, bool all_logits) {
+        request_.available = held_by_weights() + left;
+        const BatchLimits batch = choose_batch(config_, shard_, request_, given, all_logits);
+        return {batch.sequences, batch.rows};
+    }
     void expect_refused(const std::string& kv_memory, ExitCode code,
                         std::initializer_list<std::string_view> parts) {
         SCOPED_TRACE("--kv-memory '" + kv_memory + "'");
@@ -175,10 +182,11 @@ TEST_F(PlanMemory, ByDefaultHoldsEverySequenceOrFourFifthsOfWhatIsLeft) {
 TEST_F(PlanMemory, RefusesWithTheSumWhatDoesNotFit) {
     const std::string weights = bytes_text(held_by_weights());
     const std::string workspace = bytes_text(workspace_bytes(config_, shard_, request_.limits));
-    expect_refused("20GiB", ExitCode::Checkpoint,
-                   {"does not fit", "weights " + weights, "workspace " + workspace, "KV cache 20.00 GiB",
-                    "524288 pages of 40.00 KiB", "on each rank",
-                    bytes_text(request_.available) + " is available", "1, 2 or 4", "--kv-memory"});
+    expect_refused(
+        "20GiB", ExitCode::Checkpoint,
+        {"does not fit", "weights " + weights, "workspace " + workspace, "KV cache 20.00 GiB",
+         "524288 pages of 40.00 KiB", "on each rank", bytes_text(request_.available) + " is available",
+         "1, 2 or 4", "--kv-memory", "--max-batch or --max-batch-tokens"});
     request_.available = 1 << 20;
     expect_refused("", ExitCode::Checkpoint, {"does not fit", "weights " + weights, "1.00 MiB is available"});
     expect_refused("80%", ExitCode::Checkpoint, {"does not fit"});
@@ -223,6 +231,48 @@ TEST_F(PlanMemory, NeverPlansMoreThanThereIs) {
         }
     }
     EXPECT_GT(refused, 0);
+}
+
+TEST_F(PlanMemory, StepsAreAsLargeAsATenthOfWhatIsLeftAllows) {
+    const auto needed = [&](int sequences, int rows, bool all_logits) {
+        const DecoderLimits limits = limits_of({sequences, rows}, all_logits, request_.limits.positions);
+        EXPECT_EQ(limits.logit_rows, all_logits ? rows : sequences);
+        return 10 * workspace_bytes(config_, shard_, limits);
+    };
+    EXPECT_EQ(chosen(1ULL << 40, {}, false), std::pair(256, 1024));
+    EXPECT_EQ(chosen(needed(256, 1024, false), {}, false), std::pair(256, 1024));
+    EXPECT_EQ(chosen(needed(256, 1024, false) - 10, {}, false), std::pair(128, 512));
+    EXPECT_EQ(chosen(needed(256, 1024, true) - 10, {}, true), std::pair(128, 512));
+    EXPECT_EQ(chosen(needed(64, 256, false), {}, false), std::pair(64, 256));
+    EXPECT_EQ(chosen(0, {}, false), std::pair(32, 128));
+    // What is given stays.
+    EXPECT_EQ(chosen(0, {300, 400}, false), std::pair(300, 400));
+    EXPECT_EQ(chosen(0, {0, 16}, false), std::pair(16, 16));
+    EXPECT_EQ(chosen(0, {100, 0}, false), std::pair(100, 200)) << "prompts have room beside all that decode";
+    EXPECT_EQ(chosen(1ULL << 40, {1, 0}, false), std::pair(1, 1024));
+}
+
+// Where steps of 1024 rows leave too little for the cache, those of 512 do not.
+TEST_F(PlanMemory, StepsLeaveRoomForTheCache) {
+    const auto workspace = [&] {
+        return workspace_bytes(config_, shard_, limits_of({256, 1024}, false, request_.limits.positions));
+    };
+    const std::uint64_t asked = 20 * workspace();
+    request_.kv_memory = std::to_string(asked);
+    EXPECT_EQ(chosen(workspace() + asked, {}, false), std::pair(256, 1024));
+    EXPECT_EQ(chosen(workspace() + asked - 1, {}, false), std::pair(128, 512));
+    EXPECT_EQ(chosen(asked / 2, {}, false), std::pair(32, 128));
+
+    request_.limits.positions = 64 * 100'000;
+    const std::uint64_t sequence = 100'000 * kPage;
+    request_.kv_memory = "";
+    EXPECT_EQ(chosen(workspace() + sequence / 4 * 5, {}, false), std::pair(256, 1024));
+    EXPECT_EQ(chosen(workspace() + sequence / 4 * 5 - 1, {}, false), std::pair(128, 512));
+    request_.kv_memory = "50%";
+    EXPECT_EQ(chosen(workspace() + sequence * 2, {}, false), std::pair(256, 1024));
+    EXPECT_EQ(chosen(workspace() + sequence * 2 - 2, {}, false), std::pair(128, 512));
+    request_.kv_memory = "much";
+    expect_error([&] { (void)chosen(1ULL << 40, {}, false); }, ExitCode::Usage, {"--kv-memory", "much"});
 }
 
 TEST(AvailableHostMemory, IsSomeOfWhatTheMachineHas) {

@@ -84,12 +84,40 @@ TEST(RooflineTest, PrefillReadsAPromptsCacheOnceAStepAndLooksBackOnHalfOfIt) {
     const ModelConfig config = config_of("Llama-3.1-8B");
     const Roofline roofline = roofline_of(config, {0, 1, 8});
     const double token = 2.0 * 8 * 128 * 2 * 32;  // keys and values of 8 heads in bfloat16, 32 layers
-    const double weights = roofline.decode(1, 0).bytes;
+    const double weights =
+        roofline.decode(1, 0).bytes - static_cast<double>(bytes_of(config, {0, 1, 8}).head);
     EXPECT_NEAR(roofline.prefill(512, 4096).bytes - weights, 2048 * token, 1e3);
     EXPECT_NEAR(roofline.prefill(512, 128).bytes - weights, 4 * 64 * token, 1e3) << "four prompts in a step";
     const double pair = 2.0 * 32 * 2 * 128 * 32;
     EXPECT_NEAR(roofline.prefill(512, 4096).flops - roofline.prefill(512, 2048).flops, 512 * 1024 * pair,
                 1e-6 * 512 * 1024 * pair);
+}
+
+TEST(RooflineTest, AStepIsCountedAsItIsPlanned) {
+    const ModelConfig config = config_of("Mixtral-8x7B-v0.1");
+    const Shard shard{0, 1, 8};
+    const Roofline roofline = roofline_of(config, shard);
+    Step decode;
+    decode.tokens.resize(3);
+    decode.logit_rows = {0, 1, 2};
+    for (int i = 0; i < 3; ++i) decode.sequences.push_back({i, 1, 500});
+    EXPECT_DOUBLE_EQ(roofline.of(decode).bytes, roofline.decode(3, 500).bytes);
+    EXPECT_DOUBLE_EQ(roofline.of(decode).flops, roofline.decode(3, 500).flops);
+
+    Step prefill;  // positions 100 to 109 of a prompt
+    prefill.tokens.resize(10);
+    prefill.sequences.push_back({0, 10, 110});
+    const double token = static_cast<double>(kv_page_bytes(config, shard, DType::BF16)) / 64;
+    const StepWork without = roofline.of(prefill);
+    const StepWork short_prompt = roofline.prefill(10, 10);  // looks back on 5 keys
+    EXPECT_NEAR(without.bytes - short_prompt.bytes, (110 - 5) * token, 1e3);
+    const double pair = roofline.decode(1, 1).flops - roofline.decode(1, 0).flops;
+    const double more = ((101 + 110) / 2.0 - 5) * 10 * pair;
+    EXPECT_NEAR(without.flops - short_prompt.flops, more, 1e-6 * more);
+    prefill.logit_rows = {9};
+    const auto head = static_cast<double>(bytes_of(config, shard).head);
+    EXPECT_NEAR(roofline.of(prefill).bytes, without.bytes + head, 1) << "read where logits are wanted";
+    EXPECT_NEAR(head, 2.0 * 32000 * 4096, 1e3);
 }
 
 TEST(RooflineTest, RanksShareTheWork) {

@@ -173,12 +173,27 @@ TEST_P(SameBits, WithPrefixesSharedOrNot) {
     expect_same(settings, "no sharing");
 }
 
+// As where the sizes of steps follow from the time that they take.
+TEST_P(SameBits, WithLimitsThatChangeFromStepToStep) {
+    RunSettings settings = batched();
+    int steps = 0;
+    settings.limits = [&](const StepCost& step) {
+        EXPECT_GT(step.rows, 0);
+        EXPECT_GE(step.contexts, step.rows);
+        EXPECT_GT(step.seconds, 0);
+        ++steps;
+        return std::pair(1 + 7 * steps % 16, 1 + 37 * steps % 128);
+    };
+    expect_same(settings, "changing limits");
+    EXPECT_GT(steps, 0);
+}
+
 TEST_P(SameBits, WithEverythingAtOnce) {
     RunSettings settings = batched();
     settings.ranks = 2;
     settings.threads = 2;
-    settings.pages = 11;
-    settings.policy = {8, 40, 17, true};
+    settings.pages = 8;
+    settings.policy = {8, 40, 11, true};
     const RunResult result = run_requests(settings, requests_);
     EXPECT_GT(result.tally.preemptions, 0);
     EXPECT_GT(result.tally.shared_tokens, 0);

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <random>
+#include <utility>
 
 namespace sluice::test {
 namespace {
@@ -57,6 +58,7 @@ TEST(Scheduler, RandomRunsFinishRightUnderEveryPolicy) {
 TEST(Scheduler, PreemptsWhenPagesRunOutAndSharesPrefixes) {
     std::mt19937 random(2);
     std::vector<Job> jobs = random_jobs(random, 30, 10 * kPage);
+    for (Job& job : jobs) job.new_tokens = 10 * kPage - static_cast<int>(job.prompt.size());
     FakeRun tight({8, 64, 64, false}, 12);
     EXPECT_EQ(tight.run(jobs), expected_of(jobs));
     EXPECT_GT(tight.scheduler().preemptions(), 0);
@@ -149,6 +151,75 @@ TEST(Scheduler, DecodesWhilePromptsArePrefilled) {
     EXPECT_EQ(work.decode_rows, 1);
     EXPECT_EQ(work.prefill_rows, 16);
     EXPECT_EQ(work.sampled, std::vector<Ticket>{first});
+}
+
+TEST(Scheduler, RandomRunsFinishRightWhileLimitsChange) {
+    std::mt19937 random(4);
+    for (int round = 0; round < 30; ++round) {
+        const std::vector<Job> jobs = random_jobs(random, 40, 10 * kPage);
+        FakeRun run({12, 200, 100, round % 3 != 0}, 10 + static_cast<int>(random() % 30));
+        run.limits = [&] {
+            return std::pair(1 + static_cast<int>(random() % 12), 1 + static_cast<int>(random() % 200));
+        };
+        EXPECT_EQ(run.run(jobs), expected_of(jobs)) << "round " << round;
+        if (HasFailure()) return;
+    }
+}
+
+TEST(Scheduler, LimitsAreOfStartsAndOfRows) {
+    Scheduler scheduler({4, 32, 32, false}, 64);
+    for (int i = 0; i < 4; ++i) scheduler.admit(std::vector<Token>(20, i));
+    scheduler.limit(2, 8);
+    EXPECT_EQ(scheduler.next().prefill_rows, 8);
+    scheduler.limit(2, 32);
+    EXPECT_EQ(scheduler.next().prefill_rows, 32);
+    EXPECT_EQ(scheduler.running(), 2);
+    scheduler.limit(1, 32);
+    scheduler.next();
+    EXPECT_EQ(scheduler.running(), 2) << "whoever runs goes on";
+    for (const auto& [sequences, rows] : {std::pair(0, 8), {5, 8}, {2, 0}, {2, 33}})
+        EXPECT_THROW(scheduler.limit(sequences, rows), Error);
+}
+
+// However low the limit: every decoding sequence gets its token, and prompts as many rows as all of them.
+TEST(Scheduler, NeitherPromptsNorDecodingStarve) {
+    Scheduler scheduler({8, 32, 32, false}, 64);
+    for (int i = 0; i < 4; ++i) scheduler.admit({i});
+    scheduler.next();
+    scheduler.ran();
+    for (Ticket ticket = 0; ticket < 4; ++ticket) scheduler.append(ticket, 9);
+    scheduler.admit(std::vector<Token>(100, 5));
+    scheduler.limit(8, 1);
+    for (int step = 0; step < 5; ++step) {
+        const Scheduler::Work work = scheduler.next();
+        EXPECT_EQ(work.decode_rows, 4);
+        EXPECT_EQ(work.prefill_rows, 4);
+        scheduler.ran();
+        for (Ticket ticket = 0; ticket < 4; ++ticket) scheduler.append(ticket, 9);
+    }
+}
+
+// Sequences that grow mostly find pages of their own: little work is done twice.
+TEST(Scheduler, FewPagesCostLittleWork) {
+    std::mt19937 random(5);
+    std::vector<Job> jobs;
+    std::int64_t rows = 0;
+    for (int i = 0; i < 300; ++i) {
+        Job& job = jobs.emplace_back();
+        for (int t = 0; t < 40 + i % 50; ++t) job.prompt.push_back(static_cast<Token>(random() % 1000));
+        job.new_tokens = 100 + i % 200;
+        rows += std::ssize(job.prompt) + job.new_tokens - 1;
+    }
+    FakeRun run({256, 1024, 1024, true}, 150);
+    EXPECT_EQ(run.run(jobs), expected_of(jobs));
+    EXPECT_LT(run.rows(), rows * 5 / 4) << run.scheduler().preemptions() << " preemptions";
+}
+
+TEST(Scheduler, WhatMayGrowWithoutLimitRunsTogetherAllTheSame) {
+    Scheduler scheduler({32, 64, 64, false}, 100);
+    for (int i = 0; i < 32; ++i) scheduler.admit({i}, 90 * kPage);
+    scheduler.next();
+    EXPECT_EQ(scheduler.running(), 20) << "with five pages each";
 }
 
 TEST(Scheduler, ASequenceMayBeFinishedAtAnyTime) {
