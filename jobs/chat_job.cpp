@@ -82,7 +82,6 @@ ExitCode chat(Communicator& world, const GenerateOptions& options) {
     alone.chat = !options.raw;
     ModelJob job;
     job.name = "chatting";
-    job.logit_rows = alone.max_batch;
     job.check = [&] { check_generate_options(options); };
     job.open = [&](const Setup& setup) { require_chat_template(setup, options); };
     job.lead = [&](const Setup& setup, Engine& engine) { return lead(setup, engine, alone); };

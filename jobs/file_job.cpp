@@ -102,7 +102,7 @@ Tally tally_of(const Finished& finished) {
 }
 
 // Answers that an ordered output lets wait for an earlier one.
-std::int64_t window_of(const JobOptions& options) { return std::max(8192, 8 * options.max_batch); }
+std::int64_t window_of(const Setup& setup) { return std::max(8192, 8 * setup.batch.sequences); }
 
 // Rank 0's work on them.
 class FileRun {
@@ -125,7 +125,7 @@ public:
         }
         TimedSource source(skip_finished(std::move(files_.prompts), begin()));
         answers_.emplace(*files_.output,
-                         AnswerLayout{job_.output_format, options_.ordered, window_of(options_)});
+                         AnswerLayout{job_.output_format, options_.ordered, window_of(setup_)});
         const RequestEncoder encoder = encoder_of(setup_, options_, longest_prompt());
         Scheduler scheduler = scheduler_of(setup_, options_, is_in_order(options_, job_));
         const LoopParts parts{source,
@@ -134,7 +134,8 @@ public:
                               scheduler,
                               engine_,
                               [&](std::int64_t ordinal) { return answers_->has_room_for(ordinal); },
-                              [&] { engine_.idle(); }};
+                              [&] { engine_.idle(); },
+                              tuner_of(setup_, options_, scheduler)};
         const std::unique_ptr<RequestLoop> loop = job_.make_loop(loop_of(parts));
         Progress progress(options_.progress, job_.purpose, files_.total, status_.before);
         const auto note = [&](const Tally& tally) {
@@ -244,7 +245,7 @@ ExitCode run_file_job(Communicator& world, const JobOptions& options, const File
     Files files;
     ModelJob model_job;
     model_job.name = job.name;
-    model_job.logit_rows = job.logit_rows;
+    model_job.all_logits = job.all_logits;
     model_job.check = job.check;
     model_job.open = [&](const Setup& setup) { files = open_files(setup, options, job); };
     model_job.lead = [&](const Setup& setup, Engine& engine) {

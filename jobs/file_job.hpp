@@ -34,7 +34,7 @@ struct FileJob {
     Purpose purpose = Purpose::Generate;
     Sampling defaults;  // of requests
     OutputFormat output_format = OutputFormat::Jsonl;
-    int logit_rows = 0;           // most rows of a step whose logits are wanted
+    bool all_logits = false;      // of every row of a step, not of one for each sequence
     std::function<void()> check;  // refuses options
     // What answers depend on besides their lines, the model and the options that all jobs share.
     std::function<void(RunRecord&)> add_to_record;

@@ -26,7 +26,6 @@ ExitCode generate(Communicator& world, const GenerateOptions& options) {
     job.name = "generating";
     job.defaults = options.sampling;
     job.output_format = options.output_format;
-    job.logit_rows = options.max_batch;
     job.check = [&] { check_generate_options(options); };
     job.add_to_record = [&](RunRecord& record) {
         add_sampling(record, options.sampling);

@@ -2,13 +2,15 @@
 
 #include "core/error.hpp"
 #include "core/units.hpp"
+#include "engine/memory_plan.hpp"
 #include "jobs/option_choice.hpp"
 #include "text/chat_formats.hpp"
 
 #include <CLI/CLI.hpp>
 
+#include <limits>
 #include <map>
-#include <utility>
+#include <tuple>
 
 namespace sluice {
 namespace {
@@ -33,6 +35,8 @@ std::string descriptions_of(std::span<const ChatFormat> formats) {
     return lines;
 }
 
+constexpr const char* kRanks = "Ranks and devices";
+
 }  // namespace
 
 OutputMode JobOptions::output_mode() const {
@@ -40,8 +44,7 @@ OutputMode JobOptions::output_mode() const {
     return overwrite ? OutputMode::Overwrite : OutputMode::Fresh;
 }
 
-void add_files(CLI::App& app, JobOptions& o, const FileWords& words) {
-    const std::string group = "Files";
+void add_model(CLI::App& app, JobOptions& o, const std::string& group) {
     app.add_option("--model", o.model, "Sluice checkpoint, a folder made by sluice-shard")
         ->required()
         ->group(group);
@@ -50,6 +53,11 @@ void add_files(CLI::App& app, JobOptions& o, const FileWords& words) {
            "Folder on each machine's own disk: its part of the model is copied there first, and found "
            "there by later runs")
         ->group(group);
+}
+
+void add_files(CLI::App& app, JobOptions& o, const FileWords& words) {
+    const std::string group = "Files";
+    add_model(app, o, group);
     app.add_option(words.input, o.prompts, words.input_help)->required()->group(group);
     app.add_option("--output", o.output, words.output_help)->required()->group(group);
     choice(app, "--prompt-format", o.prompt_format,
@@ -127,8 +135,8 @@ void add_chat_format(CLI::App& app, std::string& format, const std::string& grou
         ->group(group);
 }
 
-void add_machine(CLI::App& app, JobOptions& o) {
-    const std::string group = "Ranks and devices";
+void add_ranks(CLI::App& app, JobOptions& o) {
+    const std::string group = kRanks;
     app.add_option("--tp", o.tp, "Tensor-parallel ranks; 0: all ranks of the job")
         ->capture_default_str()
         ->group(group);
@@ -136,21 +144,30 @@ void add_machine(CLI::App& app, JobOptions& o) {
         ->check(CLI::IsMember({"auto", "cpu"}))
         ->capture_default_str()
         ->group(group);
-    app.add_option("--threads", o.threads, "Threads of each rank; 0: its share of the processors it may use")
-        ->capture_default_str()
-        ->group(group);
     choice(app, "--gemm", o.gemm, {{"bf16", kernels::Products::Bf16}, {"fp8", kernels::Products::Fp8}},
            "Activations in products with quantised weights: bf16, or fp8 as DeepSeek-V3's own code [bf16]")
         ->group(group);
 }
 
+void add_machine(CLI::App& app, JobOptions& o) {
+    add_ranks(app, o);
+    app.add_option("--threads", o.threads, "Threads of each rank; 0: its share of the processors it may use")
+        ->capture_default_str()
+        ->group(kRanks);
+}
+
 void add_batching(CLI::App& app, JobOptions& o) {
     const std::string group = "Memory and batching (results do not depend on them)";
-    app.add_option("--max-batch", o.max_batch, "Most sequences at once")->capture_default_str()->group(group);
-    app.add_option("--max-batch-tokens", o.max_batch_tokens, "Most tokens of a step")
+    app.add_option("--max-batch", o.max_batch,
+                   "Most sequences at once; 0: as many as pay off, by what steps cost (at most 256)")
         ->capture_default_str()
         ->group(group);
-    app.add_option("--prefill-chunk", o.prefill_chunk, "Most prompt tokens of one sequence in a step")
+    app.add_option("--max-batch-tokens", o.max_batch_tokens,
+                   "Most tokens of a step; 0: as many as pay off, by what steps cost (at most 1024)")
+        ->capture_default_str()
+        ->group(group);
+    app.add_option("--prefill-chunk", o.prefill_chunk,
+                   "Most prompt tokens of one sequence in a step; 0: all that the step has room for")
         ->capture_default_str()
         ->group(group);
     app.add_option("--max-seq-len", o.max_seq_len,
@@ -186,19 +203,21 @@ void add_metrics(CLI::App& app, JobOptions& o) {
 }
 
 void check_job_options(const JobOptions& o) {
-    const std::pair<const char*, int> counts[] = {{"--max-batch", o.max_batch},
-                                                  {"--max-batch-tokens", o.max_batch_tokens},
-                                                  {"--prefill-chunk", o.prefill_chunk}};
-    for (const auto& [name, value] : counts)
-        require(value >= 1, ExitCode::Usage, "{} is {}; it must be at least 1", name, value);
-    const std::pair<const char*, int> amounts[] = {
-        {"--tp", o.tp}, {"--threads", o.threads}, {"--max-seq-len", o.max_seq_len}};
-    for (const auto& [name, value] : amounts)
+    constexpr int kAny = std::numeric_limits<int>::max();
+    const std::tuple<const char*, int, int> amounts[] = {
+        {"--max-batch", o.max_batch, kMostBatch},
+        {"--max-batch-tokens", o.max_batch_tokens, kMostBatch},
+        {"--prefill-chunk", o.prefill_chunk, kAny},
+        {"--tp", o.tp, kAny},
+        {"--threads", o.threads, 1024},
+        {"--max-seq-len", o.max_seq_len, kAny}};
+    for (const auto& [name, value, most] : amounts) {
         require(value >= 0, ExitCode::Usage, "{} is {}; it cannot be negative", name, value);
+        require(value <= most, ExitCode::Usage, "{} is {}; it can be at most {}", name, value, most);
+    }
     require(o.stop.max_errors >= 0, ExitCode::Usage, "--max-errors is {}; it cannot be negative",
             o.stop.max_errors);
-    require(o.threads <= 1024, ExitCode::Usage, "--threads is {}; it can be at most 1024", o.threads);
-    require(o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
+    require(o.max_batch_tokens == 0 || o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
             "--max-batch-tokens {} is less than --max-batch {}: every running sequence needs a token of each "
             "step",
             o.max_batch_tokens, o.max_batch);

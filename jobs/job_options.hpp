@@ -44,8 +44,9 @@ struct JobOptions {
     kernels::Products gemm = kernels::Products::Bf16;
     DType kv_dtype = DType::BF16;
     std::string kv_memory;
-    int max_batch = 64, max_batch_tokens = 512, prefill_chunk = 512;
-    int max_seq_len = 0;  // 0: the model's
+    int max_batch = 0, max_batch_tokens = 0;  // 0: chosen from what steps cost
+    int prefill_chunk = 0;                    // 0: as long as steps are
+    int max_seq_len = 0;                      // 0: the model's
     bool prefix_sharing = true;
 
     Progress::Mode progress = Progress::Mode::Auto;
@@ -61,12 +62,16 @@ struct FileWords {
 };
 
 // Each declares a group of options on `app`; parsing then fills `options`, which must outlive `app`.
+void add_model(CLI::App& app, JobOptions& options, const std::string& group);
 void add_files(CLI::App& app, JobOptions& options, const FileWords& words);
 // --chat-format, by its name in `format`.
 void add_chat_format(CLI::App& app, std::string& format, const std::string& group);
 void add_chat(CLI::App& app, JobOptions& options, const std::string& group);
 void add_stopping(CLI::App& app, JobOptions& options);
+// How many ranks there are and what they compute with, and a rank's threads.
 void add_machine(CLI::App& app, JobOptions& options);
+// The same but for the threads.
+void add_ranks(CLI::App& app, JobOptions& options);
 void add_batching(CLI::App& app, JobOptions& options);
 void add_reports(CLI::App& app, JobOptions& options);
 // --metrics, of jobs on files.

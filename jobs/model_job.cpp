@@ -54,26 +54,40 @@ void open_model(Setup& setup, const Communicator& world, const JobOptions& optio
     setup.shard = shard_of(world, *setup.checkpoint, options);
 }
 
-void plan(Setup& setup, const JobOptions& options, const ModelJob& job) {
+MemoryRequest memory_request(const Setup& setup, const JobOptions& options, const ModelJob& job) {
+    const int most = setup.checkpoint->config().max_length;
+    const int longest = job.longest > 0 ? std::min(job.longest, most) : most;
+    MemoryRequest request;
+    request.available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
+    request.kv_memory = options.kv_memory;
+    request.kv_dtype = options.kv_dtype;
+    request.router = router_type(*setup.checkpoint);
+    request.limits.positions = options.max_seq_len > 0 ? options.max_seq_len : longest;
+    return request;
+}
+
+void choose_steps(Setup& setup, const JobOptions& options, const ModelJob& job) {
     const ModelConfig& config = setup.checkpoint->config();
     require(options.gemm != Products::Fp8 || config.quantization.dtype == DType::F8E4M3, ExitCode::Usage,
             "--gemm fp8: {} is not quantised to fp8", options.model.string());
     require(options.max_seq_len <= config.max_length, ExitCode::Usage,
             "--max-seq-len {}: the model has {} positions", options.max_seq_len, config.max_length);
     setup.threads = options.threads > 0 ? options.threads : setup.placement.threads;
-    MemoryRequest request;
-    request.available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
-    request.kv_memory = options.kv_memory;
-    request.kv_dtype = options.kv_dtype;
-    request.router = router_type(*setup.checkpoint);
-    request.sequences = options.max_batch;
-    request.limits = {options.max_batch_tokens, job.logit_rows,
-                      options.max_seq_len > 0 ? options.max_seq_len : config.max_length};
-    setup.memory = plan_memory(config, setup.shard, request);
+    setup.batch = choose_batch(config, setup.shard, memory_request(setup, options, job),
+                               {options.max_batch, options.max_batch_tokens}, job.all_logits);
+}
+
+void plan(Setup& setup, const JobOptions& options, const ModelJob& job) {
+    MemoryRequest request = memory_request(setup, options, job);
+    const BatchLimits provided{std::max(setup.batch.sequences, job.sequences),
+                               std::max(setup.batch.rows, job.sequences)};
+    request.sequences = provided.sequences;
+    request.limits = limits_of(provided, job.all_logits, request.limits.positions);
+    setup.memory = plan_memory(setup.checkpoint->config(), setup.shard, request);
     setup.limits = request.limits;
 }
 
-// Every rank's cache has the same pages: as many as the rank with the least room.
+// All ranks provide for the same steps and have the same pages: those of the rank with the least room.
 int least(Communicator& world, int mine) { return std::ranges::min(gather_values(world, mine)); }
 
 // Levels round differently: mixed, the ranks' count and place would show in the results.
@@ -98,12 +112,17 @@ Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& jo
     run_together(world, "preparing", [&] {
         job.check();
         open_model(setup, world, options);
+        choose_steps(setup, options, job);
+    });
+    setup.batch = {least(world, setup.batch.sequences), least(world, setup.batch.rows)};
+    run_together(world, "planning", [&] {
         plan(setup, options, job);
         if (world.rank() == 0) job.open(setup);
     });
     setup.memory.pages = least(world, setup.memory.pages);
     setup.memory.kv = static_cast<std::uint64_t>(setup.memory.pages) *
                       kv_page_bytes(setup.checkpoint->config(), setup.shard, options.kv_dtype);
+    keep_threads_on(cpus_to_keep(setup.placement, setup.threads));
     return setup;
 }
 
@@ -122,6 +141,8 @@ void warn_of_unknown_tokens(const ChatFormat& format, const Tokenizer& tokenizer
             format.name, token);
     }
 }
+
+}  // namespace
 
 void log_plan(const Setup& setup, const JobOptions& options) {
     const ModelConfig& config = setup.checkpoint->config();
@@ -144,10 +165,13 @@ void log_plan(const Setup& setup, const JobOptions& options) {
     if (options.device == "auto" && !gpus.empty()) {
         log_info("{} is here, but this version computes on the CPU", gpus.front().name);
     }
+    log_info("steps of up to {} sequences and {} tokens", setup.batch.sequences, setup.batch.rows);
     log_info("each rank: weights {}, workspace {}, KV cache {} ({} tokens)", bytes_text(setup.memory.weights),
              bytes_text(setup.memory.workspace), bytes_text(setup.memory.kv),
              static_cast<std::int64_t>(setup.memory.pages) * kernels::kPageTokens);
 }
+
+namespace {
 
 double gigabytes(std::uint64_t bytes) { return static_cast<double>(bytes) / 1e9; }
 
@@ -183,7 +207,9 @@ private:
     LoadProgress last_;
 };
 
-Weights load(Communicator& world, Setup& setup, const Ops& ops, const JobOptions& options) {
+}  // namespace
+
+Weights load_model(Communicator& world, Setup& setup, const Ops& ops, const JobOptions& options) {
     const std::unique_ptr<SluiceCheckpoint> copy =
         options.stage_dir.empty()
             ? nullptr
@@ -207,31 +233,41 @@ Weights load(Communicator& world, Setup& setup, const Ops& ops, const JobOptions
     return weights;
 }
 
-// All ranks together, until rank 0's work is done; all return how the run ended. Rank 0's trouble with files
-// is told to the others by an ordinary stop; trouble inside a step ends the job.
-ExitCode run_engine(Communicator& world, const Setup& setup, Engine& engine, const ModelJob& job) {
+LoadedModel::LoadedModel(Communicator& world, const Setup& setup, Weights weights, const Ops& ops,
+                         DType kv_dtype)
+    : world_(world), setup_(setup) {
+    const ModelConfig& config = setup.checkpoint->config();
+    run_together(world, "claiming memory", [&] {
+        const Activity activity("claiming memory");
+        decoder_.emplace(config, setup.shard, std::move(weights), setup.limits, ops, world);
+        cache_.emplace(ops.memory(), config, setup.shard, kv_dtype, setup.memory.pages);
+    });
+    sampler_.emplace(ops, world, setup.shard, config.vocab, decoder_->vocabulary_slices());
+    engine_.emplace(*decoder_, *cache_, *sampler_, world, stop_signal);
+}
+
+// Rank 0's trouble with files is told to the others by an ordinary stop; trouble inside a step ends the job.
+ExitCode LoadedModel::run(const ModelJob& job) {
     std::array<int, 1> end{};
     std::optional<Error> trouble;
     const Activity activity(job.name);
-    if (world.rank() == 0) {
+    if (world_.rank() == 0) {
         try {
-            end[0] = static_cast<int>(job.lead(setup, engine));
+            end[0] = static_cast<int>(job.lead(setup_, *engine_));
         } catch (const Error& problem) {
-            if (engine.broken()) throw;
+            if (engine_->broken()) throw;
             trouble = problem;
         }
-        engine.stop();
+        engine_->stop();
     } else {
-        engine.follow();
+        engine_->follow();
     }
-    run_together(world, job.name, [&] {
+    run_together(world_, job.name, [&] {
         if (trouble) throw Error(*trouble);
     });
-    world.broadcast(std::as_writable_bytes(std::span(end)), 0);
+    world_.broadcast(std::as_writable_bytes(std::span(end)), 0);
     return static_cast<ExitCode>(end[0]);
 }
-
-}  // namespace
 
 ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job) {
     catch_stop_signals();
@@ -240,18 +276,8 @@ ExitCode run_model_job(Communicator& world, const JobOptions& options, const Mod
     if (options.dry_run) return ExitCode::Complete;
 
     const Ops ops(kernels::Family::Cpu, setup.threads);
-    Weights weights = load(world, setup, ops, options);
-    const ModelConfig& config = setup.checkpoint->config();
-    std::optional<Decoder> decoder;
-    std::optional<KvCache> cache;
-    run_together(world, "claiming memory", [&] {
-        const Activity activity("claiming memory");
-        decoder.emplace(config, setup.shard, std::move(weights), setup.limits, ops, world);
-        cache.emplace(ops.memory(), config, setup.shard, options.kv_dtype, setup.memory.pages);
-    });
-    Sampler sampler(ops, world, setup.shard, config.vocab, decoder->vocabulary_slices());
-    Engine engine(*decoder, *cache, sampler, world, stop_signal);
-    return run_engine(world, setup, engine, job);
+    Weights weights = load_model(world, setup, ops, options);
+    return LoadedModel(world, setup, std::move(weights), ops, options.kv_dtype).run(job);
 }
 
 RequestEncoder encoder_of(const Setup& setup, const JobOptions& options, int longest) {
@@ -262,13 +288,30 @@ RequestEncoder encoder_of(const Setup& setup, const JobOptions& options, int lon
 
 Scheduler scheduler_of(const Setup& setup, const JobOptions& options, bool arrival_order) {
     BatchPolicy policy;
-    policy.max_sequences = options.max_batch;
-    policy.max_rows = options.max_batch_tokens;
-    policy.prefill_chunk = options.prefill_chunk;
+    policy.max_sequences = setup.batch.sequences;
+    policy.max_rows = setup.batch.rows;
+    policy.prefill_chunk = options.prefill_chunk > 0 ? options.prefill_chunk : setup.batch.rows;
     policy.share_prefixes = options.prefix_sharing;
     policy.masked = setup.checkpoint->config().masked_token;
     policy.arrival_order = arrival_order;
     return {policy, setup.memory.pages};
+}
+
+std::function<void(const StepCost&)> tuner_of(const Setup& setup, const JobOptions& options,
+                                              Scheduler& scheduler) {
+    const bool free_sequences = options.max_batch == 0;
+    const bool free_rows = options.max_batch_tokens == 0;
+    if (!free_sequences && !free_rows) return {};
+    const auto follow = [most = setup.batch, free_sequences, free_rows, &scheduler](const BatchTuner& tuner) {
+        scheduler.limit(free_sequences ? std::min(tuner.rows(), most.sequences) : most.sequences,
+                        free_rows ? tuner.rows() : most.rows);
+    };
+    BatchTuner tuner(setup.batch.rows);
+    follow(tuner);
+    return [tuner = std::move(tuner), follow](const StepCost& step) mutable {
+        tuner.ran(step);
+        follow(tuner);
+    };
 }
 
 }  // namespace sluice

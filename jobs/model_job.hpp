@@ -7,6 +7,7 @@
 #include "comm/communicator.hpp"
 #include "comm/placement.hpp"
 #include "core/error.hpp"
+#include "engine/batch_tuner.hpp"
 #include "engine/engine.hpp"
 #include "engine/memory_plan.hpp"
 #include "engine/request_encoder.hpp"
@@ -35,7 +36,8 @@ struct Setup {
     Placement placement;
     Shard shard;
     int threads = 1;
-    DecoderLimits limits;
+    BatchLimits batch;     // the most that the scheduler may run
+    DecoderLimits limits;  // what is provided for: those, and ModelJob::sequences
     MemoryPlan memory;
     std::vector<RankLoad> loads;  // of every rank, once the weights are there
 };
@@ -43,7 +45,9 @@ struct Setup {
 // What is a job's own.
 struct ModelJob {
     const char* name = "";        // "generating"
-    int logit_rows = 0;           // most rows of a step whose logits are wanted
+    bool all_logits = false;      // of every row of a step, not of one for each sequence
+    int longest = 0;              // positions of a sequence, where nobody sets them; 0: the model's
+    int sequences = 0;            // of steps that lead() plans itself, a row each: they are provided for, too
     std::function<void()> check;  // refuses options
     // Rank 0's part. Opens its files, and refuses what can be refused before the weights are read.
     std::function<void(const Setup&)> open;
@@ -54,12 +58,43 @@ struct ModelJob {
 // All that comes before loading, on every rank: opens and plans. A refusal is agreed upon by all ranks.
 Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& job);
 
-// Runs on every rank of `world`. Errors that a user can act on are agreed upon by all ranks (AgreedError).
+// Says on the log what was prepared.
+void log_plan(const Setup& setup, const JobOptions& options);
+
+// This rank's weights, read and packed. `setup` is told how every rank fared.
+Weights load_model(Communicator& world, Setup& setup, const Ops& ops, const JobOptions& options);
+
+// A rank's machinery on its weights: memory is claimed here. `setup` and `ops` must outlive it.
+class LoadedModel {
+public:
+    LoadedModel(Communicator& world, const Setup& setup, Weights weights, const Ops& ops, DType kv_dtype);
+    LoadedModel(const LoadedModel&) = delete;
+    LoadedModel& operator=(const LoadedModel&) = delete;
+
+    // Runs `job` with all ranks: rank 0 leads, the others follow. All return how it ended.
+    ExitCode run(const ModelJob& job);
+
+    KvCache& cache() { return *cache_; }
+
+private:
+    Communicator& world_;
+    const Setup& setup_;
+    std::optional<Decoder> decoder_;
+    std::optional<KvCache> cache_;
+    std::optional<Sampler> sampler_;
+    std::optional<Engine> engine_;
+};
+
+// All of it. Runs on every rank of `world`. Errors that a user can act on are agreed upon by all ranks
+// (AgreedError).
 ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job);
 
 // What lead() needs besides. `longest`: most tokens of a prompt and its completion.
 RequestEncoder encoder_of(const Setup& setup, const JobOptions& options, int longest);
 // Requests start in the order of their arrival, or in the one that is done soonest.
 Scheduler scheduler_of(const Setup& setup, const JobOptions& options, bool arrival_order = true);
+// For LoopParts: keeps the scheduler to the steps that pay off, where the options leave it open.
+std::function<void(const StepCost&)> tuner_of(const Setup& setup, const JobOptions& options,
+                                              Scheduler& scheduler);
 
 }  // namespace sluice

@@ -31,8 +31,9 @@ std::string model_folder(const Plan& plan, const PlanOptions& options) {
 // What was planned with, besides the files. The cache's size is given in bytes: on the job's own memory
 // limit, a share would come out smaller.
 std::string limits(const Plan& plan, const Mesh& mesh, const PlanOptions& options) {
-    std::string line = fmt::format("--max-batch {} --max-batch-tokens {} --kv-memory {}", options.max_batch,
-                                   options.max_batch_tokens, mesh.memory.kv);
+    std::string line = fmt::format("--kv-memory {}", mesh.memory.kv);
+    if (options.max_batch > 0) line += fmt::format(" --max-batch {}", options.max_batch);
+    if (options.max_batch_tokens > 0) line += fmt::format(" --max-batch-tokens {}", options.max_batch_tokens);
     if (plan.max_length < plan.model.config.max_length)
         line += fmt::format(" --max-seq-len {}", plan.max_length);
     if (options.kv_dtype == DType::F32) line += " --kv-dtype f32";

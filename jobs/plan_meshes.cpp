@@ -49,8 +49,7 @@ public:
         request_.kv_memory = options.kv_memory;
         request_.kv_dtype = options.kv_dtype;
         request_.router = plan.model.router;
-        request_.sequences = options.max_batch;
-        request_.limits = {options.max_batch_tokens, options.max_batch, plan.max_length};
+        request_.limits.positions = plan.max_length;
     }
 
     Mesh mesh(int ranks) const {
@@ -62,9 +61,14 @@ public:
         }
         const Shard fullest = find_fullest(mesh);
         mesh.kv_token = kv_page_bytes(config(), fullest, options_.kv_dtype) / kernels::kPageTokens;
-        mesh.memory.workspace = workspace_bytes(config(), fullest, request_.limits);
+        mesh.batch =
+            choose_batch(config(), fullest, request_, {options_.max_batch, options_.max_batch_tokens}, false);
+        MemoryRequest request = request_;
+        request.sequences = mesh.batch.sequences;
+        request.limits = limits_of(mesh.batch, false, plan_.max_length);
+        mesh.memory.workspace = workspace_bytes(config(), fullest, request.limits);
         try {
-            claim(mesh);
+            claim(mesh, request);
         } catch (const Error& refused) {
             if (refused.code() != ExitCode::Checkpoint) throw;
             mesh.refusal = refused.what();
@@ -92,11 +96,11 @@ private:
     }
 
     // Every rank must fit, and all have the pages of the one with the least room.
-    void claim(Mesh& mesh) const {
+    void claim(Mesh& mesh, const MemoryRequest& request) const {
         mesh.memory.pages = std::numeric_limits<int>::max();
         mesh.free = std::numeric_limits<std::uint64_t>::max();
         for (int rank = 0; rank < mesh.ranks; ++rank) {
-            const MemoryPlan mine = plan_memory(config(), {rank, mesh.ranks, plan_.slices}, request_);
+            const MemoryPlan mine = plan_memory(config(), {rank, mesh.ranks, plan_.slices}, request);
             mesh.memory.workspace = std::max(mesh.memory.workspace, mine.workspace);
             mesh.memory.staging = std::max(mesh.memory.staging, mine.staging);
             if (mine.pages < mesh.memory.pages) {
@@ -114,7 +118,7 @@ private:
     void estimate(Mesh& mesh, const Shard& shard) const {
         const Roofline roofline(config(), shard, *mesh.weights, options_.kv_dtype);
         const auto most =
-            static_cast<int>(std::min<std::int64_t>(sequences(mesh, plan_.context), options_.max_batch));
+            static_cast<int>(std::min<std::int64_t>(sequences(mesh, plan_.context), mesh.batch.sequences));
         std::vector<int> batches = options_.batches;
         std::ranges::sort(batches);
         for (const int wanted : batches) {
@@ -122,9 +126,8 @@ private:
             if (!mesh.decode.empty() && mesh.decode.back().batch >= batch) continue;
             mesh.decode.push_back({batch, least_time(roofline.decode(batch, plan_.context), *plan_.rates)});
         }
-        mesh.prefill =
-            Estimate{options_.max_batch_tokens,
-                     least_time(roofline.prefill(options_.max_batch_tokens, plan_.context), *plan_.rates)};
+        mesh.prefill = Estimate{mesh.batch.rows,
+                                least_time(roofline.prefill(mesh.batch.rows, plan_.context), *plan_.rates)};
     }
 
     const Plan& plan_;

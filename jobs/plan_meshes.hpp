@@ -25,6 +25,7 @@ struct Mesh {
     std::string refusal;  // why it cannot run; empty where it can
     // Of the rank with the most weights; unknown where the ranks do not divide the slices.
     std::optional<WeightBytes> weights;
+    BatchLimits batch;  // the most that is provided for
     MemoryPlan memory;  // the pages: of the rank with the fewest
     std::uint64_t kv_token = 0, free = 0;
     std::vector<std::int64_t> sequences;  // that fit, one for each of Plan::lengths

@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "core/units.hpp"
+#include "engine/memory_plan.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -83,12 +84,14 @@ void add_devices(CLI::App& app, PlanOptions& o) {
 
 void add_batching(CLI::App& app, PlanOptions& o) {
     const std::string group = "Memory and batching (as sluice-generate will be told)";
-    app.add_option("--max-batch", o.max_batch, "Most sequences at once")
-        ->check(CLI::Range(1, kMost).description(""))
+    app.add_option("--max-batch", o.max_batch,
+                   "Most sequences at once; 0: the run chooses by what steps cost (at most 256)")
+        ->check(CLI::Range(0, kMostBatch).description(""))
         ->capture_default_str()
         ->group(group);
-    app.add_option("--max-batch-tokens", o.max_batch_tokens, "Most tokens of a step")
-        ->check(CLI::Range(1, kMost).description(""))
+    app.add_option("--max-batch-tokens", o.max_batch_tokens,
+                   "Most tokens of a step; 0: the run chooses by what steps cost (at most 1024)")
+        ->check(CLI::Range(0, kMostBatch).description(""))
         ->capture_default_str()
         ->group(group);
     app.add_option("--max-seq-len", o.max_seq_len,
@@ -135,8 +138,9 @@ void add_questions(CLI::App& app, PlanOptions& o) {
         "chose "
         "(b tokens choose E (1 - (1 - k/E)^b) of E experts, k a token) + b caches of --context tokens;\n"
         "                         operations: b x (2 a weight multiplied with + attention)\n"
-        "  prefill                the same for steps of --max-batch-tokens tokens that look back on half of "
-        "--context");
+        "  prefill                the same for steps of the most tokens that look back on half of "
+        "--context, without\n"
+        "                         the output matrix: few of a prompt's tokens want logits");
 }
 
 }  // namespace
@@ -172,7 +176,7 @@ void check_plan_options(const PlanOptions& o) {
             "--bandwidth {}: it must be positive", o.bandwidth);
     require(std::isfinite(o.flops) && o.flops >= 0, ExitCode::Usage, "--flops {}: it must be positive",
             o.flops);
-    require(o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
+    require(o.max_batch_tokens == 0 || o.max_batch_tokens >= o.max_batch, ExitCode::Usage,
             "--max-batch-tokens {} is less than --max-batch {}: every running sequence needs a token of each "
             "step",
             o.max_batch_tokens, o.max_batch);

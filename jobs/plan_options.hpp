@@ -28,8 +28,8 @@ struct PlanOptions {
 
     DType kv_dtype = DType::BF16;
     std::string kv_memory;
-    int max_batch = 64, max_batch_tokens = 512;
-    int max_seq_len = 0;  // 0: the model's
+    int max_batch = 0, max_batch_tokens = 0;  // 0: chosen by the run from what steps cost
+    int max_seq_len = 0;                      // 0: the model's
     std::vector<int> lengths{1024, 4096, 16384, 32768};
     std::vector<int> batches{1, 8, 64};
     int context = 4096;

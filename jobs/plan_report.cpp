@@ -38,9 +38,8 @@ std::string head_text(const Plan& plan, const PlanOptions& options) {
     text += fmt::format("  stored as   {}, {} slices\n", storage_text(plan.model), plan.slices);
     text += fmt::format("  devices     {} of {}, {} a node\n", options.devices, bytes_text(plan.memory),
                         options.devices_per_node);
-    text += fmt::format(
-        "  a step      at most {} sequences and {} tokens; a sequence at most {} tokens; KV cache in {}\n",
-        options.max_batch, options.max_batch_tokens, plan.max_length, name_of(options.kv_dtype));
+    text += fmt::format("  a sequence  at most {} tokens; KV cache in {}\n", plan.max_length,
+                        name_of(options.kv_dtype));
     return text;
 }
 
@@ -53,16 +52,19 @@ std::string mesh_line(const Mesh& mesh) {
     text +=
         fmt::format("  {:>11}  {:>11}", bytes_text(mesh.memory.weights), bytes_text(mesh.memory.workspace));
     if (!mesh.fits()) return text + fmt::format("  {}\n", reason(mesh));
-    text += fmt::format("  {:>11}  {:>11}  {:>11}", bytes_text(mesh.memory.kv), bytes_text(mesh.free),
-                        bytes_text(mesh.kv_token));
+    text += fmt::format("  {:>9}  {:>11}  {:>11}  {:>11}",
+                        fmt::format("{}, {}", mesh.batch.sequences, mesh.batch.rows),
+                        bytes_text(mesh.memory.kv), bytes_text(mesh.free), bytes_text(mesh.kv_token));
     for (const std::int64_t count : mesh.sequences) text += fmt::format("  {:>7}", count);
     return text + "\n";
 }
 
 std::string meshes_text(const Plan& plan) {
-    std::string text = "\nEach rank holds, and how many sequences fit of so many tokens each:\n";
-    text += fmt::format("{:>5}  {:>11}  {:>11}  {:>11}  {:>11}  {:>11}", "ranks", "weights", "workspace",
-                        "KV cache", "free", "KV a token");
+    std::string text =
+        "\nEach rank holds (its workspace: for steps of at most so many sequences, and tokens), and how many "
+        "sequences fit of so many tokens each:\n";
+    text += fmt::format("{:>5}  {:>11}  {:>11}  {:>9}  {:>11}  {:>11}  {:>11}", "ranks", "weights",
+                        "workspace", "a step", "KV cache", "free", "KV a token");
     for (const int length : plan.lengths) text += fmt::format("  {:>7}", length);
     text += "\n";
     for (const Mesh& mesh : plan.meshes) text += mesh_line(mesh);
@@ -135,8 +137,11 @@ Json mesh_json(const Plan& plan, const Mesh& mesh) {
     if (!mesh.weights) return json;
     json["weights"] = {{"bytes", mesh.weights->all},
                        {"embedding", mesh.weights->embedding},
+                       {"head", mesh.weights->head},
                        {"experts", mesh.weights->experts}};
     json["workspace"] = mesh.memory.workspace;
+    json["max_batch"] = mesh.batch.sequences;
+    json["max_batch_tokens"] = mesh.batch.rows;
     json["kv_bytes_per_token"] = mesh.kv_token;
     if (!mesh.fits()) return json;
     json["staging"] = mesh.memory.staging;
@@ -178,11 +183,7 @@ std::string plan_json(const Plan& plan, const PlanOptions& options) {
               {"slices", plan.slices},
               {"devices",
                {{"count", options.devices}, {"per_node", options.devices_per_node}, {"memory", plan.memory}}},
-              {"limits",
-               {{"max_batch", options.max_batch},
-                {"max_batch_tokens", options.max_batch_tokens},
-                {"max_seq_len", plan.max_length},
-                {"kv_dtype", name_of(options.kv_dtype)}}},
+              {"limits", {{"max_seq_len", plan.max_length}, {"kv_dtype", name_of(options.kv_dtype)}}},
               {"context", plan.context}};
     if (plan.rates) {
         json["devices"]["bandwidth"] = plan.rates->bandwidth;

@@ -10,7 +10,7 @@ ExitCode score(Communicator& world, const ScoreOptions& options) {
     job.name = "scoring";
     job.purpose = Purpose::Score;
     job.defaults = options.sampling;
-    job.logit_rows = options.max_batch_tokens;
+    job.all_logits = true;
     job.check = [&] { check_score_options(options); };
     job.add_to_record = [&](RunRecord& record) {
         record.add_text("job", "score");

@@ -7,8 +7,6 @@
 namespace sluice {
 
 struct ScoreOptions : JobOptions {
-    ScoreOptions() { max_batch_tokens = 256; }  // all of them may want logits, as wide as the vocabulary
-
     Sampling sampling;  // only what is reported of each token; the rest is of generating
 };
 

@@ -114,7 +114,6 @@ void show_ranks(Communicator& world, Report& report, const JobOptions& options) 
 // As the job itself would begin; null if it would not.
 std::optional<Setup> plan(Communicator& world, Report& report, const JobOptions& options) {
     ModelJob job;
-    job.logit_rows = options.max_batch;
     job.check = [&] { check_job_options(options); };
     job.open = [](const Setup&) {};
     try {

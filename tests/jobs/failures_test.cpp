@@ -119,7 +119,6 @@ TEST_F(Failures, RanksWithDifferentOptionsEndTogether) {
 }
 
 TEST_F(Failures, RanksAreFoundByTheProgramsName) {
-    ::unsetenv("OMP_WAIT_POLICY");  // as a user has it: the program starts itself again
     const auto process = start(words("300"), 2);
     ASSERT_TRUE(grows_to(*process, path("out.jsonl"), 1));
     const std::vector<pid_t> tree = process->tree();

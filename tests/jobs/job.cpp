@@ -26,9 +26,6 @@ Words operator+(Words words, const Words& more) {
     return words;
 }
 
-// Ranks that share a few processors must give way while they wait.
-JobTest::JobTest() { ::setenv("OMP_WAIT_POLICY", "passive", 1); }
-
 Words JobTest::command(const Words& words, int ranks) const {
     Words all;
     if (ranks > 0) all = split(SLUICE_MPIRUN) + Words{"-n", std::to_string(ranks)};

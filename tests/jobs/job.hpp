@@ -24,8 +24,6 @@ Words operator+(Words words, const Words& more);
 // One test's files and runs.
 class JobTest : public testing::Test {
 protected:
-    JobTest();
-
     // The command: program_ WORDS, under mpirun for `ranks` > 0, alone for 0.
     Words command(const Words& words, int ranks) const;
     // --model, input_ and --output as usual: `prompts` and `output` are names in the folder.

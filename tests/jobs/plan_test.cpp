@@ -68,7 +68,8 @@ TEST_F(PlanTest, DeepSeekV3OnTwoNodes) {
     // and routers whole.
     const double weights = all["weights"]["bytes"];
     EXPECT_NEAR(weights, 671e9 / 16 * 1.03, 0.03 * weights + 1.5e9);
-    EXPECT_EQ(all["weights"]["embedding"], 129280 / 16 * 7168 * 2);
+    for (const char* table : {"embedding", "head"})
+        EXPECT_EQ(all["weights"][table], 129280 / 16 * 7168 * 2) << table;
     const std::uint64_t sum = all["weights"]["bytes"].get<std::uint64_t>() +
                               all["workspace"].get<std::uint64_t>() + all["kv_cache"].get<std::uint64_t>() +
                               all["free"].get<std::uint64_t>();
@@ -294,7 +295,7 @@ TEST_F(PlanTest, TheCommandsAreForAShell) {
     EXPECT_THAT(best["mpirun"].get<std::string>(), HasSubstr("--max-seq-len 4096 --kv-dtype f32"));
     const std::string sbatch = best["sbatch"];
     EXPECT_THAT(sbatch, HasSubstr("sbatch --nodes=2 --ntasks=8 --ntasks-per-node=4 --gpus-per-node=4 "));
-    EXPECT_THAT(sbatch, HasSubstr(" slurm/generate.sbatch --max-batch "));
+    EXPECT_THAT(sbatch, HasSubstr(" slurm/generate.sbatch --kv-memory "));
     // The cache that was planned, for the job's own memory limit would make a share smaller.
     EXPECT_THAT(sbatch, HasSubstr("--kv-memory " + mesh(plan, 8)["kv_cache"].dump()));
 }
@@ -344,7 +345,9 @@ TEST_F(PlanTest, RefusesOptionsThatMakeNoSense) {
     for (const char* flops : {"-1", "nan", "inf"})
         expect_refused(model + memory + Words{"--flops", flops}, 2, {"--flops"});
     expect_refused(model + memory + Words{"--max-seq-len", "131073"}, 2, {"131073", "131072 positions"});
-    expect_refused(model + memory + Words{"--max-batch", "600"}, 2, {"--max-batch-tokens 512"});
+    expect_refused(model + memory + Words{"--max-batch", "1048577"}, 2, {"--max-batch", "1048576"});
+    expect_refused(model + memory + Words{"--max-batch", "600", "--max-batch-tokens", "512"}, 2,
+                   {"--max-batch-tokens 512"});
     expect_refused(model + memory + Words{"--kv-memory", "120%"}, 2, {"--kv-memory", "80%"});
     expect_refused(model + memory + Words{"--lengths", "0"}, 2, {"--lengths"});
     expect_refused(model + memory + Words{"--dtype", "int4"}, 2, {"--dtype"});

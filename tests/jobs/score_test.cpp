@@ -236,7 +236,7 @@ TEST_F(Scoring, RefusesWhatItCannotDo) {
     };
     refused({"--logprobs", "21"}, 2, "logprobs is 21");
     refused({"--temperature", "1"}, 2, "--temperature");
-    refused({"--max-batch", "300"}, 2, "--max-batch-tokens 256");
+    refused({"--max-batch", "300", "--max-batch-tokens", "256"}, 2, "--max-batch-tokens 256");
     const Ending help = run({"--help"});
     EXPECT_EQ(help.code, 0);
     for (const char* option :

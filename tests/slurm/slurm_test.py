@@ -199,6 +199,6 @@ class SlurmTest(unittest.TestCase):
 if __name__ == "__main__":
     enter_namespaces()
     # Nodes share cores: who waits gives way.
-    os.environ |= {"OMP_WAIT_POLICY": "passive", "OMPI_MCA_mpi_yield_when_idle": "1",
+    os.environ |= {"OMPI_MCA_mpi_yield_when_idle": "1",
                    "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

@@ -1,0 +1,29 @@
+#include "jobs/bench_figures.hpp"
+
+#include "core/error.hpp"
+
+#include <algorithm>
+
+namespace sluice {
+
+double Samples::median() const {
+    expect(!values.empty(), "the median of nothing");
+    std::vector<double> sorted = values;
+    std::ranges::sort(sorted);
+    const std::size_t middle = sorted.size() / 2;
+    return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+double Samples::least() const { return std::ranges::min(values); }
+
+double Samples::most() const { return std::ranges::max(values); }
+
+DeviceRates Ceilings::of_a_rank(int ranks) const { return {bandwidth.most() / ranks, flops.most() / ranks}; }
+
+double Figure::rate() const { return static_cast<double>(tokens) / seconds.median(); }
+
+const char* Figure::bound() const { return 2 * reading >= floor ? "memory" : "compute"; }
+
+double Figure::percent() const { return 100 * floor / seconds.median(); }
+
+}  // namespace sluice

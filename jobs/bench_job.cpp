@@ -1,0 +1,127 @@
+#include "jobs/bench_job.hpp"
+
+#include "comm/collectives.hpp"
+#include "comm/rank_state.hpp"
+#include "core/log.hpp"
+#include "core/units.hpp"
+#include "jobs/bench_measure.hpp"
+#include "jobs/bench_report.hpp"
+#include "jobs/bench_room.hpp"
+#include "kernels/cpu/ceilings.hpp"
+#include "model/parameters.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+int longest_of(const BenchOptions& options, const std::vector<BenchRequest>& requests) {
+    int longest = 1;
+    if (options.measures(BenchPart::Prefill)) longest = std::max(longest, std::ranges::max(options.prefill));
+    if (options.measures(BenchPart::Decode)) longest = std::max(longest, std::ranges::max(options.contexts));
+    if (options.measures(BenchPart::Job)) {
+        for (const BenchRequest& request : requests)
+            longest = std::max(longest, options.job_prefix + request.longest());
+    }
+    return longest;
+}
+
+// All ranks read, then all multiply, at the same time; what they reach together.
+Ceilings measure_ceilings(Communicator& world, int threads, const BenchOptions& options) {
+    const Activity activity("measuring this machine");
+    const std::size_t bytes = options.stream_memory.empty()
+                                  ? kernels::cpu::kStreamBytes
+                                  : parse_bytes(options.stream_memory, "--stream-memory");
+    std::optional<kernels::cpu::ReadStream> stream;
+    run_together(world, "claiming memory to read", [&] { stream.emplace(bytes, threads); });
+    const auto together = [&](const std::function<double()>& rate) {
+        Samples sums;
+        for (int i = 0; i < 2 * options.repeats; ++i) {
+            world.barrier();
+            const std::vector<double> rates = gather_values(world, rate());
+            sums.values.push_back(std::reduce(rates.begin(), rates.end()));
+        }
+        return sums;
+    };
+    const std::string_view level = kernels::level_of(kernels::this_machine());
+    return {together([&] { return stream->read_rate(); }),
+            together([&] { return kernels::cpu::multiply_rate(level, threads); })};
+}
+
+// Loads it again and again, where that is measured; the last one stays.
+Weights load(Communicator& world, Setup& setup, const Ops& ops, const BenchOptions& options,
+             LoadFigure& figure) {
+    Weights weights;
+    double spent = 0;
+    do {
+        weights = {};
+        weights = load_model(world, setup, ops, options);
+        const double seconds = std::ranges::max(setup.loads, {}, &RankLoad::seconds).seconds;
+        figure.seconds.values.push_back(seconds);
+        spent += seconds;
+    } while (options.measures(BenchPart::Load) && std::ssize(figure.seconds.values) < options.repeats &&
+             spent < options.most_seconds);
+    for (const RankLoad& load : setup.loads) figure.bytes += load.bytes;
+    for (const std::uint64_t bytes : gather_values(world, weights.bytes.all)) figure.packed += bytes;
+    return weights;
+}
+
+BenchRun run_with(Communicator& world, const BenchOptions& options, const std::vector<BenchRequest>& requests,
+                  BenchReport& report) {
+    ModelJob job;
+    job.name = "measuring";
+    job.longest = longest_of(options, requests);
+    if (options.measures(BenchPart::Decode)) job.sequences = std::ranges::max(options.batches);
+    job.check = [&] { check_bench_options(options); };
+    job.open = [&](const Setup&) { check_json(options); };
+    Setup setup = prepare(world, options, job);
+    if (world.rank() == 0) log_plan(setup, options);
+    describe(report, setup, options);
+
+    BenchRun run;
+    run.threads = setup.threads;
+    run.ranks = world.size();
+    run.ranks_here = setup.placement.local_size;
+    run.ceilings = measure_ceilings(world, setup.threads, options);
+    OpClock clock;
+    const Ops ops(kernels::Family::Cpu, setup.threads, &clock);
+    Weights weights = load(world, setup, ops, options, run.load);
+    if (!options.runs_steps()) return run;
+    const ModelConfig& config = setup.checkpoint->config();
+    const Roofline roofline(config, setup.shard, weights.bytes, options.kv_dtype);
+    LoadedModel model(world, setup, std::move(weights), ops, options.kv_dtype);
+    const BenchRoom room(options, setup, requests);
+    fill_with_noise(model.cache(), config.layers.size(), room.pages(), setup.threads);
+    job.lead = [&](const Setup&, Engine& engine) {
+        BenchMeasure measure(
+            {options, requests, setup, room, engine, clock, roofline, run.ceilings.of_a_rank(world.size())});
+        if (options.measures(BenchPart::Prefill)) run.prefill = measure.prefill();
+        if (options.measures(BenchPart::Decode)) run.decode = measure.decode();
+        if (options.measures(BenchPart::Job)) run.jobs = measure.jobs();
+        return ExitCode::Complete;
+    };
+    model.run(job);
+    return run;
+}
+
+}  // namespace
+
+ExitCode bench(Communicator& world, const BenchOptions& options) {
+    std::vector<BenchRequest> requests;
+    run_together(world, "reading the job", [&] { requests = bench_requests(options); });
+    BenchReport report;
+    for (const int threads : options.thread_counts) {
+        BenchOptions one = options;
+        one.threads = threads;
+        report.runs.push_back(run_with(world, one, requests, report));
+        if (world.rank() == 0 && options.json != "-") print_run(report);
+    }
+    run_together(world, "writing the report", [&] {
+        if (world.rank() == 0 && !options.json.empty()) write_json(report, options);
+    });
+    return ExitCode::Complete;
+}
+
+}  // namespace sluice

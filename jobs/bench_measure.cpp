@@ -1,0 +1,176 @@
+#include "jobs/bench_measure.hpp"
+
+#include "comm/rank_state.hpp"
+#include "core/error.hpp"
+#include "core/log.hpp"
+#include "engine/generator.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+BenchMeasure::BenchMeasure(const BenchParts& parts)
+    : parts_(parts),
+      tokens_(parts.setup.checkpoint->config().vocab, parts.setup.checkpoint->config().masked_token,
+              parts.options.seed) {
+    // What is claimed at the first use (scratch of products, pages of the workspace) is of no figure.
+    run(prefill_plans(parts_.room.warming_prompts(), parts_.room.warming_length()));
+}
+
+BenchMeasure::Plans BenchMeasure::prefill_plans(int prompts, int length) {
+    const int rows = parts_.room.prompt_rows(), chunk = parts_.options.prefill_chunk;
+    return prefill_steps(prompts, length, chunk > 0 ? std::min(rows, chunk) : rows, tokens_);
+}
+
+void BenchMeasure::run(const Plans& plans) {
+    for (const StepPlan& plan : plans) parts_.engine.run(plan);
+}
+
+void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
+                           const std::function<void()>& work) {
+    StepWork asked;
+    double floor = 0, reading = 0;
+    std::int64_t steps = 0;
+    parts_.engine.watch([&](const Step& step) {
+        if (step.tokens.empty()) return;
+        const StepWork one = parts_.roofline.of(step);
+        const StepTime least = least_time(one, parts_.rates);
+        asked.bytes += one.bytes;
+        asked.flops += one.flops;
+        floor += least.seconds;
+        if (least.memory_bound) reading += least.seconds;
+        ++steps;
+    });
+    double spent = 0, communicated = 0;
+    parts_.clock.clear();
+    do {
+        prepare();
+        const double before = seconds_communicating();
+        const Clock::time_point start = Clock::now();
+        work();
+        figure.seconds.values.push_back(seconds_since(start));
+        communicated += seconds_communicating() - before;
+        spent += figure.seconds.values.back();
+    } while (std::ssize(figure.seconds.values) < parts_.options.repeats &&
+             spent < parts_.options.most_seconds);
+    parts_.engine.watch({});
+
+    const auto repeats = static_cast<double>(figure.seconds.values.size());
+    figure.steps = steps / std::ssize(figure.seconds.values);
+    figure.work = {asked.bytes / repeats, asked.flops / repeats};
+    figure.floor = floor / repeats;
+    figure.reading = reading / repeats;
+    figure.breakdown.communication = communicated / repeats;
+    figure.breakdown.rest = (spent - communicated) / repeats;
+    for (const auto& [op, total] : parts_.clock.totals()) {
+        const OpClock::Total mean{total.seconds / repeats, total.calls / std::ssize(figure.seconds.values)};
+        figure.breakdown.operations.emplace(op, mean);
+        figure.breakdown.rest -= mean.seconds;
+    }
+}
+
+std::vector<Figure> BenchMeasure::prefill() {
+    std::vector<Figure> figures;
+    for (const int length : parts_.options.prefill) {
+        Figure& figure = figures.emplace_back();
+        const int prompts = parts_.room.prompts_of(length);
+        figure.labels = {{"length", length}, {"prompts", prompts}};
+        figure.tokens = std::int64_t{prompts} * length;
+        figure.skipped = parts_.room.obstacle(prompts, length);
+        if (!figure.skipped.empty()) continue;
+        log_info("prefill of {} x {} tokens", prompts, length);
+        Plans plans;
+        measure(
+            figure, [&] { plans = prefill_plans(prompts, length); }, [&] { run(plans); });
+    }
+    return figures;
+}
+
+std::vector<Figure> BenchMeasure::decode() {
+    std::vector<Figure> figures;
+    for (const int batch : parts_.options.batches) {
+        for (const int context : parts_.options.contexts) {
+            Figure& figure = figures.emplace_back();
+            figure.labels = {{"batch", batch}, {"context", context}};
+            figure.tokens = std::int64_t{batch} * parts_.options.steps;
+            figure.skipped = parts_.room.obstacle(batch, context);
+            if (!figure.skipped.empty()) continue;
+            log_info("decoding {} x {} tokens", batch, context);
+            Plans plans;
+            const auto prepare = [&] {
+                plans.clear();
+                for (int i = 0; i < parts_.options.steps; ++i)
+                    plans.push_back(decode_step(batch, context, tokens_));
+            };
+            measure(figure, prepare, [&] { run(plans); });
+        }
+    }
+    return figures;
+}
+
+std::vector<Figure> BenchMeasure::jobs() {
+    std::vector<Figure> figures;
+    figures.push_back(job(0, parts_.options.prefix_sharing));
+    if (parts_.options.job_prefix > 0) {
+        figures.push_back(job(parts_.options.job_prefix, true));
+        figures.push_back(job(parts_.options.job_prefix, false));
+    }
+    return figures;
+}
+
+Figure BenchMeasure::job(int prefix, bool sharing) {
+    Figure figure;
+    int longest = 0;
+    for (const BenchRequest& request : parts_.requests)
+        longest = std::max(longest, prefix + request.longest());
+    figure.labels = {
+        {"requests", std::ssize(parts_.requests)}, {"prefix", prefix}, {"prefix_sharing", sharing}};
+    figure.skipped = parts_.room.obstacle(1, longest);
+    if (!figure.skipped.empty()) return figure;
+    log_info("a job of {} requests{}", parts_.requests.size(),
+             prefix > 0 ? fmt::format(" with {} common tokens, {}", prefix, sharing ? "shared" : "not shared")
+                        : "");
+    std::optional<ListedRequests> source;
+    measure(
+        figure, [&] { source.emplace(listed(parts_.requests, prefix, tokens_)); },
+        [&] { run_job(*source, sharing, figure); });
+    return figure;
+}
+
+void BenchMeasure::run_job(ListedRequests& source, bool sharing, Figure& figure) {
+    BenchOptions options = parts_.options;
+    options.prefix_sharing = sharing;
+    const int longest = parts_.setup.limits.positions;
+    const RequestEncoder encoder = encoder_of(parts_.setup, options, longest);
+    Scheduler scheduler = scheduler_of(parts_.setup, options, false);
+    GeneratorOptions choices;
+    choices.longest = longest;
+    figure.tokens = 0;
+    const auto count = [&](const Answer& answer) {
+        require(!answer.completion.error, ExitCode::File, "request {} of the job: {}", answer.completion.id,
+                answer.completion.error ? answer.completion.error->message : "");
+        figure.tokens += answer.completion.prompt_tokens + answer.completion.completion_tokens;
+    };
+    Generator generator({.source = source,
+                         .encoder = encoder,
+                         .tokenizer = *parts_.setup.tokenizer,
+                         .scheduler = scheduler,
+                         .engine = parts_.engine,
+                         .measured = tuner_of(parts_.setup, options, scheduler)},
+                        choices, count);
+    generator.run([] { return false; });
+}
+
+}  // namespace sluice

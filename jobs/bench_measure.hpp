@@ -1,0 +1,52 @@
+// Rank 0's measurements on a loaded model.
+#pragma once
+
+#include "backend/op_clock.hpp"
+#include "engine/engine.hpp"
+#include "engine/roofline.hpp"
+#include "jobs/bench_figures.hpp"
+#include "jobs/bench_options.hpp"
+#include "jobs/bench_requests.hpp"
+#include "jobs/bench_room.hpp"
+#include "jobs/model_job.hpp"
+
+#include <functional>
+#include <vector>
+
+namespace sluice {
+
+// Everything must outlive it.
+struct BenchParts {
+    const BenchOptions& options;
+    const std::vector<BenchRequest>& requests;
+    const Setup& setup;
+    const BenchRoom& room;
+    Engine& engine;
+    OpClock& clock;
+    const Roofline& roofline;
+    DeviceRates rates;  // of a rank
+};
+
+class BenchMeasure {
+public:
+    explicit BenchMeasure(const BenchParts& parts);
+
+    std::vector<Figure> prefill();
+    std::vector<Figure> decode();
+    std::vector<Figure> jobs();
+
+private:
+    using Plans = std::vector<StepPlan>;
+
+    Plans prefill_plans(int prompts, int length);
+    void run(const Plans& plans);
+    // Times `work`, which runs steps, and counts what they ask.
+    void measure(Figure& figure, const std::function<void()>& prepare, const std::function<void()>& work);
+    Figure job(int prefix, bool sharing);
+    void run_job(ListedRequests& source, bool sharing, Figure& figure);
+
+    BenchParts parts_;
+    RandomTokens tokens_;
+};
+
+}  // namespace sluice
