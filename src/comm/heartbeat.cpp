@@ -84,7 +84,7 @@ private:
 
     void run() {
         const double interval = std::min(1.0, limit_ / 4);
-        double before = now_seconds();
+        double before = news_.front().since;  // not now: this thread may have begun after a standstill
         for (double next = before;;) {
             wait_for_any(links_, waker_, next - now_seconds());
             const double now = now_seconds();
@@ -152,9 +152,9 @@ private:
     bool judge(double now) {
         if (leads()) {
             take_report(news_[0], report_of(rank_state()), now);
-            if (const auto found = verdict(news_, now, limit_)) return end(*found, 0);
+            if (const auto found = verdict(news_, now, limit_)) return end(*found, 0, now);
         } else if (const auto loss = loss_of(news_[0], 0, size_, now, limit_)) {
-            return end(*loss, delay_of_news());
+            return end(*loss, delay_of_news(), now);
         }
         return true;
     }
@@ -167,10 +167,12 @@ private:
     // The main thread may hold any lock, so nothing is cleaned up: finished lines are in their file already.
     // The others are told before the log, which may be what is stuck. Returns false, and only if this rank
     // ends itself.
-    bool end(const std::string& message, double delay) {
+    bool end(const std::string& message, double delay, double judged) {
         if (leads()) say(Kind::End);
-        // Whom this process misses may have judged it, while it stood still, and said so.
-        if (now_seconds() - resumed_ < kLauncherTime) delay = kLauncherTime;
+        // Whom this process misses may have judged it, while it stood still, and said so. It may have stood
+        // still even since it looked at the clock.
+        const double now = now_seconds();
+        if (now - resumed_ < kLauncherTime || now - judged > limit_ / 2) delay = kLauncherTime;
         if (ends_itself_within(delay)) return false;
         log_line(LogLevel::Error, message);
         ::_exit(static_cast<int>(ExitCode::Internal));
