@@ -3,6 +3,7 @@
 #include "kernels/cpu/team.hpp"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <exception>
 
@@ -11,6 +12,9 @@ namespace {
 
 // Elements a thread must have before it is worth waking: a parallel region costs a microsecond.
 constexpr std::int64_t kWorkPerThread = 16384;
+
+// Threads that share tasks at most.
+constexpr int kMostParts = 512;
 
 // An exception that left a parallel region would end the program: the first is kept until the region's end.
 class FirstError {
@@ -51,16 +55,29 @@ void run_rows(std::int64_t rows, std::int64_t work_per_row, int threads, Run run
 }
 
 void run_tasks(std::int64_t count, int threads, Run run, const void* body) {
-    const int useful = static_cast<int>(std::min<std::int64_t>(count, threads));
-    if (useful <= 1) {
+    const int parts = static_cast<int>(std::min<std::int64_t>({count, threads, kMostParts}));
+    if (parts <= 1) {
         for (std::int64_t i = 0; i < count; ++i) run(body, i, i + 1);
         return;
     }
+    // A thread takes neighbouring tasks, for one may have prefetched for the next, and then what is left of
+    // the others'.
+    struct alignas(64) Share {
+        std::atomic<std::int64_t> next;
+        std::int64_t end;
+    };
+    std::array<Share, kMostParts> share;
+    for (std::int64_t p = 0; p < parts; ++p) {
+        share[static_cast<std::size_t>(p)].next.store(count * p / parts, std::memory_order_relaxed);
+        share[static_cast<std::size_t>(p)].end = count * (p + 1) / parts;
+    }
     FirstError error;
-    std::atomic<std::int64_t> next = 0;
-    region(useful, [&](int) {
-        for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;)
-            error.guard(run, body, i, i + 1);
+    region(parts, [&](int thread) {
+        for (int p = 0; p < parts; ++p) {
+            Share& from = share[static_cast<std::size_t>((thread + p) % parts)];
+            for (std::int64_t i; (i = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;)
+                error.guard(run, body, i, i + 1);
+        }
     });
     error.rethrow();
 }

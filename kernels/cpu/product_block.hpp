@@ -21,40 +21,84 @@ struct BlockTask {
     bool first = false;
     const float* x_scales = nullptr;  // of the tile's rows, x_scale_stride apart, or null
     std::int64_t x_scale_stride = 0;
-    // What comes next: with every pair a line each of two of its panels is prefetched, ahead_step bytes on.
+    // What comes next. One sweep prefetches, with every pair, as much of each of its panels, which lie
+    // ahead_panel_bytes apart; of several each prefetches two panels, ahead_step bytes a pair.
+    bool one_sweep = false;
     const std::byte *ahead = nullptr, *ahead_too = nullptr;
-    std::int64_t ahead_step = 0;
+    std::int64_t ahead_panel_bytes = 0, ahead_step = 0;
     float* out = nullptr;  // likewise: where the sum, or the total, goes
 };
+
+// Pairs that are loaded at once: two where they are codes that one go decodes.
+template <class Dot, Format format>
+inline constexpr int kPairsAtOnce = Dot::template kDecodesTwo<format> ? 2 : 1;
 
 template <class Dot, int rows, int panels>
 using Sums = typename Dot::F32[rows][panels];
 
-// One k pair into every sum of the tile.
-template <class Dot, Format format, int rows, int panels>
-SLUICE_SIMD void add_pair(Sums<Dot, rows, panels>& sum, const BlockTask& t, const std::byte* w,
-                          const typename Dot::X* x) {
+// `count` k pairs, in order, into every sum of the tile.
+template <class Dot, Format format, int rows, int panels, int count>
+SLUICE_SIMD void add_pairs(Sums<Dot, rows, panels>& sum, const BlockTask& t, const std::byte* w,
+                           const typename Dot::X* x) {
     using Pair = typename Dot::Pair;
     if constexpr (rows >= panels) {  // whichever is fewer stays in registers
-        Pair pair[panels];
+        Pair pair[panels][count];
 #pragma GCC unroll 8
-        for (int p = 0; p < panels; ++p) pair[p] = Dot::template load_pair<format>(w + p * t.panel_bytes);
+        for (int p = 0; p < panels; ++p)
+            Dot::template load_pairs<format, count>(w + p * t.panel_bytes, pair[p]);
 #pragma GCC unroll 12
         for (int r = 0; r < rows; ++r) {
-            const Pair value = Dot::load_x(x + r * t.x_stride);
+#pragma GCC unroll 2
+            for (int i = 0; i < count; ++i) {
+                const Pair value = Dot::load_x(x + r * t.x_stride + 2 * i);
 #pragma GCC unroll 8
-            for (int p = 0; p < panels; ++p) sum[r][p] = Dot::dot(sum[r][p], pair[p], value);
+                for (int p = 0; p < panels; ++p) sum[r][p] = Dot::dot(sum[r][p], pair[p][i], value);
+            }
         }
     } else {
-        Pair value[rows];
+        Pair value[rows][count];
 #pragma GCC unroll 12
-        for (int r = 0; r < rows; ++r) value[r] = Dot::load_x(x + r * t.x_stride);
+        for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+            for (int i = 0; i < count; ++i) value[r][i] = Dot::load_x(x + r * t.x_stride + 2 * i);
+        }
 #pragma GCC unroll 8
         for (int p = 0; p < panels; ++p) {
-            const Pair pair = Dot::template load_pair<format>(w + p * t.panel_bytes);
+            Pair pair[count];
+            Dot::template load_pairs<format, count>(w + p * t.panel_bytes, pair);
 #pragma GCC unroll 12
-            for (int r = 0; r < rows; ++r) sum[r][p] = Dot::dot(sum[r][p], pair, value[r]);
+            for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 2
+                for (int i = 0; i < count; ++i) sum[r][p] = Dot::dot(sum[r][p], pair[i], value[r][i]);
+            }
         }
+    }
+}
+
+template <class Dot, Format format, int rows, int panels, bool one_sweep>
+SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t) {
+    constexpr int kCount = kPairsAtOnce<Dot, format>;
+    constexpr std::int64_t kBytes = kCount * pair_bytes(format);
+    const std::byte *w = t.w, *ahead = t.ahead, *ahead_too = t.ahead_too;
+    const auto* x = static_cast<const typename Dot::X*>(t.x);
+    std::int64_t i = 0;
+    for (; i + kCount <= t.pairs; i += kCount, w += kBytes, x += 2 * kCount) {
+        if constexpr (one_sweep) {
+            if (t.ahead_step > 0) {
+#pragma GCC unroll 8
+                for (int p = 0; p < panels; ++p) Dot::prefetch(ahead + p * t.ahead_panel_bytes);
+            }
+            ahead += kBytes;
+        } else {
+            Dot::prefetch(ahead);
+            if constexpr (rows * panels > 12) Dot::prefetch(ahead_too);
+            ahead += kCount * t.ahead_step;
+            ahead_too += kCount * t.ahead_step;
+        }
+        add_pairs<Dot, format, rows, panels, kCount>(sum, t, w, x);
+    }
+    if constexpr (kCount > 1) {
+        if (i < t.pairs) add_pairs<Dot, format, rows, panels, 1>(sum, t, w, x);
     }
 }
 
@@ -67,15 +111,10 @@ void multiply_block(const BlockTask& t) {
 #pragma GCC unroll 8
         for (int p = 0; p < panels; ++p) sum[r][p] = t.begins ? Dot::zero() : Dot::load(rest + p * kPanel);
     }
-    const std::byte* w = t.w;
-    const auto* x = static_cast<const typename Dot::X*>(t.x);
-    const std::byte *ahead = t.ahead, *ahead_too = t.ahead_too;
-    for (std::int64_t i = 0; i < t.pairs;
-         ++i, w += pair_bytes(format), x += 2, ahead += t.ahead_step, ahead_too += t.ahead_step) {
-        Dot::prefetch(ahead);
-        if constexpr (rows * panels > 12) Dot::prefetch(ahead_too);
-        add_pair<Dot, format, rows, panels>(sum, t, w, x);
-    }
+    if (t.one_sweep)
+        add_block<Dot, format, rows, panels, true>(sum, t);
+    else
+        add_block<Dot, format, rows, panels, false>(sum, t);
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
         const float* total = t.totals + r * t.sums_stride;

@@ -1,9 +1,10 @@
 // How each instruction set adds one k pair of a panel to sixteen accumulators.
 //
-// A Dot gives: X (element of a converted row), Pair (a panel's k pair in registers), load_pair<Format>(p),
-// load_x(x), dot(sum, pair, x) = sum + even + odd element, in that order, two fused steps (or the single
-// instruction's own fixed order); store_pair (in format kDecoded, for reuse), store_x; kAccumulators, the
-// largest register tile, and kBulkPanels, its width where there are many rows.
+// A Dot gives: X (element of a converted row), Pair (a panel's k pair in registers), load_pairs<Format,
+// count> (p, pairs), of two at once where kDecodesTwo<Format>, load_x(x), dot(sum, pair, x) = sum + even +
+// odd element, in that order, two fused steps (or the single instruction's own fixed order); store_pair (in
+// format kDecoded, for reuse), store_x; kAccumulators, the largest register tile, and kBulkPanels, its width
+// where there are many rows.
 #pragma once
 
 #include "kernels/cpu/layout.hpp"
@@ -25,6 +26,13 @@ struct FloatDot : Isa {
     static constexpr int kBulkPanels = bulk_panels;
     static constexpr Format kDecoded = Format::F32;
 
+    template <Format>
+    static constexpr bool kDecodesTwo = false;
+
+    template <Format format, int count>
+    SLUICE_SIMD void load_pairs(const std::byte* p, Pair* pairs) {
+        for (int i = 0; i < count; ++i) pairs[i] = load_pair<format>(p + i * pair_bytes(format));
+    }
     template <Format format>
     SLUICE_SIMD Pair load_pair(const std::byte* p) {
         Pair pair;
@@ -159,6 +167,32 @@ using Avx512Dot = FloatDot<Avx512, Avx512Decode, 24, 2>;
 #endif
 
 #if defined(__AVX512BF16__) && defined(__AVX512VBMI__)
+// The upper and lower bytes of the bfloat16 values of codes 0 to 127.
+struct Bf16Bytes {
+    alignas(64) std::uint8_t high[128], low[128];
+};
+
+// The bfloat16 of mantissa * 2^power, for mantissas of up to eight bits.
+constexpr int bf16_of(int mantissa, int power) {
+    if (mantissa == 0) return 0;
+    for (; mantissa < 128; mantissa *= 2) --power;
+    return ((power + 7 + 127) << 7) + mantissa - 128;
+}
+
+// Of e4m3 (3 bits of mantissa, exponents from -6, subnormals) or int8.
+constexpr Bf16Bytes bf16_bytes(Format format) {
+    Bf16Bytes bytes{};
+    for (int code = 0; code < 128; ++code) {
+        const int exponent = code >> 3, fraction = code & 7;
+        const int bits = format == Format::Int8 ? bf16_of(code, 0)
+                         : exponent == 0        ? bf16_of(fraction, -9)
+                                                : bf16_of(fraction + 8, exponent - 10);
+        bytes.high[code] = static_cast<std::uint8_t>(bits >> 8);
+        bytes.low[code] = static_cast<std::uint8_t>(bits & 0xff);
+    }
+    return bytes;
+}
+
 // One vdpbf16ps a pair. It takes subnormal inputs for zero, so e4m3 subnormals are decoded to bfloat16
 // normals.
 struct Avx512Bf16Dot : Avx512Bf16 {
@@ -169,13 +203,20 @@ struct Avx512Bf16Dot : Avx512Bf16 {
     static constexpr Format kDecoded = Format::Bf16;
 
     template <Format format>
-    SLUICE_SIMD Pair load_pair(const std::byte* p) {
-        if constexpr (format == Format::Bf16)
-            return _mm512_loadu_si512(p);
-        else if constexpr (format == Format::Fp8)
-            return decode(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
-        else
-            return pair_int8(p);
+    static constexpr bool kDecodesTwo = format == Format::Fp8 || format == Format::Int8;
+
+    template <Format format, int count>
+    SLUICE_SIMD void load_pairs(const std::byte* p, Pair* pairs) {
+        if constexpr (format == Format::Bf16) {
+            static_assert(count == 1);
+            pairs[0] = _mm512_loadu_si512(p);
+        } else if constexpr (count == 1) {
+            const auto codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+            Pair none;
+            decode_two<format>(_mm512_zextsi256_si512(codes), pairs[0], none);
+        } else {
+            decode_two<format>(_mm512_loadu_si512(p), pairs[0], pairs[1]);
+        }
     }
     SLUICE_SIMD Pair load_x(const X* x) {
         int two;
@@ -191,29 +232,28 @@ struct Avx512Bf16Dot : Avx512Bf16 {
     }
 
 private:
+    // A line of two pairs of codes: the bytes of their bfloat16s come from tables, by the codes' low seven
+    // bits, and are interleaved; that goes on within 128 bits, so the codes are put in such an order first.
+    template <Format format>
+    SLUICE_SIMD void decode_two(__m512i codes, __m512i& first, __m512i& second) {
+        static constexpr Bf16Bytes kBytes = bf16_bytes(format);
+        const __m512i sign = _mm512_set1_epi8(static_cast<char>(0x80));
+        codes = _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), codes);
+        const __m512i size = format == Format::Fp8 ? codes : _mm512_abs_epi8(codes);
+        const __m512i low = look_up(kBytes.low, size);
+        __m512i high =
+            _mm512_ternarylogic_epi64(look_up(kBytes.high, size), codes, sign, 0xf8);  // a | (b & c)
+        if constexpr (format == Format::Int8)  // -128, whose size has eight bits, is 0xc300
+            high = _mm512_mask_mov_epi8(high, _mm512_cmpeq_epi8_mask(codes, sign),
+                                        _mm512_set1_epi8(static_cast<char>(0xc3)));
+        first = _mm512_unpacklo_epi8(low, high);
+        second = _mm512_unpackhi_epi8(low, high);
+    }
+    SLUICE_SIMD __m512i look_up(const std::uint8_t (&table)[128],
+                                __m512i index) {  // bits 0 to 6 of each byte
+        return _mm512_permutex2var_epi8(_mm512_load_si512(table), index, _mm512_load_si512(table + 64));
+    }
     SLUICE_SIMD __m512bh bits(__m512i v) { return reinterpret_cast<__m512bh>(v); }
-    // A whole number up to 128 in size has its float32's low half zero: the upper half is the bfloat16.
-    SLUICE_SIMD __m512i pair_int8(const std::byte* p) {
-        __m512 even, odd;
-        Avx512Decode::pair_int8(p, even, odd);
-        return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(even), 16), _mm512_castps_si512(odd));
-    }
-    // A normal code's bits shifted by 4 are the bfloat16 but for the bias (127 - 7 = 120, at bit 7); for the
-    // eight subnormal magnitudes a table holds what must be added instead.
-    SLUICE_SIMD __m512i decode(__m256i codes) {
-        const __m512i wide = _mm512_cvtepi8_epi16(codes);
-        const __m512i fields =
-            _mm512_and_si512(_mm512_slli_epi16(wide, 4), _mm512_set1_epi16(static_cast<short>(0x87f0)));
-        const __mmask32 subnormal = _mm512_testn_epi16_mask(wide, _mm512_set1_epi16(0x78));
-        const __m512i bias = _mm512_mask_permutexvar_epi16(_mm512_set1_epi16(120 << 7), subnormal, wide,
-                                                           _mm512_castsi128_si512(subnormal_bias()));
-        return _mm512_add_epi16(fields, bias);
-    }
-    // bfloat16(m * 2^-9) - (m << 4) for m of 0..7.
-    SLUICE_SIMD __m128i subnormal_bias() {
-        return _mm_setr_epi16(0, 0x3b00 - 0x10, 0x3b80 - 0x20, 0x3bc0 - 0x30, 0x3c00 - 0x40, 0x3c20 - 0x50,
-                              0x3c40 - 0x60, 0x3c60 - 0x70);
-    }
 };
 #endif
 

@@ -13,10 +13,28 @@
 
 namespace sluice::kernels::cpu {
 
-template <class Dot>
+// Rows of a register tile of so many panels.
+template <class Dot, Format format>
 constexpr int most_rows(int panels) {
+    if (Dot::template kDecodesTwo<format>) return panels > 4 ? 3 : panels > 2 ? 4 : 12;
     constexpr int kMost = Dot::kAccumulators / Dot::kBulkPanels;
     return Dot::kAccumulators / panels < kMost ? Dot::kAccumulators / panels : kMost;
+}
+
+// Up to how many rows a weight's codes are decoded with every sweep, in registers; for more, once, to memory.
+template <class Dot, Format format>
+constexpr int decoded_in_registers(int panels) {
+    return Dot::template kDecodesTwo<format> ? 24 : most_rows<Dot, format>(panels);
+}
+
+// Whether so many panels side by side are best for these rows: as many as the registers hold all rows for,
+// else the width for many rows.
+template <class Dot, Format format>
+bool suits(int panels, std::int64_t rows) {
+    if (rows <= most_rows<Dot, format>(panels)) return true;
+    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(panels))
+        return panels <= 2;
+    return panels <= Dot::kBulkPanels;
 }
 
 // Panels that are multiplied after these, side by side.
@@ -28,7 +46,7 @@ struct Following {
 template <class Dot, Format format, int panels>
 SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Following& ahead,
                             std::int64_t source_step) {
-    constexpr int kRows = most_rows<Dot>(panels);
+    constexpr int kRows = most_rows<Dot, format>(panels);
     const std::int64_t tiles = (t.rows + kRows - 1) / kRows;
     const auto* x = static_cast<const typename Dot::X*>(block.x);
     std::int64_t row = 0;
@@ -41,10 +59,12 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Fol
         part.out += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
         // While rows are multiplied, the next weights come: tiles fetch a panel each, or two if they are few.
-        const bool fetches = tiles > 1 && i < ahead.count;
+        const bool fetches = i < ahead.count;
         const std::int64_t too = i + tiles < ahead.count ? i + tiles : i;
+        part.one_sweep = tiles == 1;
         part.ahead = fetches ? ahead.panels + i * ahead.panel_bytes : block.w;
         part.ahead_too = fetches ? ahead.panels + too * ahead.panel_bytes : block.w;
+        part.ahead_panel_bytes = fetches ? ahead.panel_bytes : 0;
         part.ahead_step = fetches ? source_step : 0;
         multiply_rows<Dot, format, panels, kRows>(static_cast<int>(end - row), part);
         row = end;
@@ -54,10 +74,18 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Fol
 template <class Dot, Format format, int panels>
 SLUICE_SIMD void decode_chunk(const BlockTask& block, std::byte* out) {
     constexpr std::int64_t kTo = pair_bytes(Dot::kDecoded);
+    constexpr int kCount = kPairsAtOnce<Dot, format>;
+    const auto decode = [&]<int count>(const std::byte* w) {
+        typename Dot::Pair pair[count];
+        Dot::template load_pairs<format, count>(w, pair);
+        for (int i = 0; i < count; ++i, out += kTo) Dot::store_pair(out, pair[i]);
+    };
     for (int p = 0; p < panels; ++p) {
         const std::byte* w = block.w + p * block.panel_bytes;
-        for (std::int64_t i = 0; i < block.pairs; ++i, w += pair_bytes(format), out += kTo)
-            Dot::store_pair(out, Dot::template load_pair<format>(w));
+        std::int64_t i = 0;
+        for (; i + kCount <= block.pairs; i += kCount, w += kCount * pair_bytes(format))
+            decode.template operator()<kCount>(w);
+        if (i < block.pairs) decode.template operator()<1>(w);
     }
 }
 
@@ -72,26 +100,18 @@ SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_
     return {same.panels + next * same.panel_bytes, same.panel_bytes, left < panels ? left : panels};
 }
 
-// Where weights pass once, the hardware's prefetcher keeps up with memory, but takes a while to notice a new
-// panel: so the first lines of the next ones are asked for, kHeadPairs before they are needed. (To prefetch
-// all of them is slower than to prefetch none: fewer misses can be under way than the hardware's own
-// requests.)
-inline constexpr std::int64_t kHeadPairs = 64, kHeadBytes = 256;
+// What is prefetched while pairs [i, i + count) are multiplied: by several sweeps as many pairs of what comes
+// next, by a single one the pairs kAheadBytes further on. Lines that two pairs share are asked for twice; of
+// float32, every other line.
+inline constexpr std::int64_t kAheadBytes = 2048;
 
-template <class Dot>
-SLUICE_SIMD void fetch_heads(const Following& next) {
-    for (std::int64_t p = 0; p < next.count; ++p)
-        for (std::int64_t at = 0; at < kHeadBytes; at += 64)
-            Dot::prefetch(next.panels + p * next.panel_bytes + at);
-}
-
-// What many sweeps prefetch while they multiply pairs [i, i + count): as many pairs of what comes next. Lines
-// that two pairs share are asked for twice; of float32, every other line.
 template <Format format>
 SLUICE_SIMD Following look_ahead(const Segment& s, std::int64_t panel, int panels, std::int64_t i,
-                                 std::int64_t count, const Following& next) {
-    const std::int64_t pairs = s.block_pair[s.blocks], end = i + count, last = pairs - count;
+                                 std::int64_t count, bool one_sweep, const Following& next) {
+    const std::int64_t pairs = s.block_pair[s.blocks], last = pairs - count;
+    const std::int64_t end = one_sweep ? i + kAheadBytes / pair_bytes(format) : i + count;
     if (end < pairs) {
+        if (one_sweep && panels > 4 && pair_bytes(format) > 32) return {};
         const std::int64_t at = end < last ? end : last;
         return {s.panels + panel * s.panel_bytes + at * pair_bytes(format), s.panel_bytes, panels};
     }
@@ -105,14 +125,15 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
                      float* totals) {
     constexpr bool kCoded = format == Format::Fp8 || format == Format::Int8;
     static_assert(Dot::kBulkPanels <= kChunkPanels);
-    const bool one_sweep = t.rows <= most_rows<Dot>(panels);
+    constexpr std::int64_t kAheadPairs = kAheadBytes / pair_bytes(format);
+    const bool one_sweep = t.rows <= most_rows<Dot, format>(panels);
     auto* scratch = static_cast<float*>(t.scratch);
     auto* decoded = reinterpret_cast<std::byte*>(scratch + kDecodedAt);
     for (int b = 0; b < s.blocks; ++b) {
         const std::int64_t begin = s.block_pair[b], end = s.block_pair[b + 1];
         std::int64_t step = kChunkPairs;
         for (std::int64_t i = begin; i < end; i += step) {
-            if (one_sweep) step = end - i > 2 * kHeadPairs ? end - i - kHeadPairs : end - i;
+            if (one_sweep) step = end - i > 2 * kAheadPairs ? end - i - kAheadPairs : end - i;
             BlockTask block{};  // no call of a constructor that every set would share
             block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
             block.panel_bytes = s.panel_bytes;
@@ -126,13 +147,12 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
             block.first = b == 0;
             const bool ends = i + block.pairs == end;
             block.out = ends ? totals : block.sums;
-            if (one_sweep && i + step == s.block_pair[s.blocks]) fetch_heads<Dot>(next);
-            const Following ahead = look_ahead<format>(s, panel, panels, i, block.pairs, next);
+            const Following ahead = look_ahead<format>(s, panel, panels, i, block.pairs, one_sweep, next);
             if constexpr (kCoded) {
                 if (ends) block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
                 if (t.x_scales != nullptr) block.x_scales = t.x_scales + s.first_block + b;
                 block.x_scale_stride = t.x_scale_stride;
-                if (!one_sweep) {
+                if (t.rows > decoded_in_registers<Dot, format>(panels)) {
                     decode_chunk<Dot, format, panels>(block, decoded);
                     block.w = decoded;
                     block.panel_bytes = block.pairs * pair_bytes(Dot::kDecoded);
@@ -222,12 +242,10 @@ void multiply_group(const TileTask& t, std::int64_t panel) {
         write_gated<Dot, Activation::GeluTanh>(t, panel, panels);
 }
 
-// As many panels at once as the registers hold all these rows for, else the width for many rows.
 template <class Dot, Format format, int panels>
 void multiply_format(const TileTask& t, std::int64_t panel) {
-    constexpr int kRows = most_rows<Dot>(panels);
-    if constexpr (kRows > 0) {
-        const bool fits = panels <= Dot::kBulkPanels || t.rows <= kRows;
+    if constexpr (most_rows<Dot, format>(panels) > 0) {
+        const bool fits = suits<Dot, format>(panels, t.rows);
         for (; fits && t.first_panel + t.panels - panel >= panels; panel += panels)
             multiply_group<Dot, format, panels>(t, panel);
     }
