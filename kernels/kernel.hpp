@@ -2,17 +2,14 @@
 #pragma once
 
 #include "core/error.hpp"
+#include "kernels/execution.hpp"
 
-#include <cstdint>
 #include <span>
 #include <string_view>
 
 namespace sluice::kernels {
 
-// Who runs an operation. `Reference` is the slow truth: float32 (double where it helps), plain loops.
-enum class Family : std::uint8_t { Reference, Cpu, Cuda };
-
-// What this machine's processor can do. Levels include the ones before them.
+// What this machine can do. The processor's levels include the ones before them.
 struct Machine {
     bool avx2 = false;         // with FMA and F16C
     bool avx512 = false;       // F, BW, DQ, VL
@@ -20,6 +17,9 @@ struct Machine {
     // vdpbf16ps does no more in a cycle than float32 FMAs do (Intel; measured on Sapphire Rapids: half):
     // products then prefer plain AVX-512.
     bool slow_bf16_dot = false;
+    // Whether there is a GPU that the CUDA kernels run on. The driver is asked at the first call, for that
+    // takes a moment and memory that runs on the CPU can spare.
+    bool (*cuda)() = [] { return false; };
 };
 
 // Asks the processor; SLUICE_ISA=generic|avx2|avx512|avx512_bf16 lowers the answer (for tests and mixed
@@ -32,10 +32,6 @@ std::string_view level_of(const Machine& machine);
 
 // The machine as SLUICE_ISA=level sees it: what it can do, up to that level. Fails for another name.
 Machine lowered(const Machine& machine, std::string_view level);
-
-struct Execution {
-    int threads = 1;
-};
 
 template <class Args>
 struct Kernel {

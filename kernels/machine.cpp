@@ -1,12 +1,16 @@
 #include "kernels/kernel.hpp"
 
+#ifdef SLUICE_WITH_CUDA
+#include "kernels/cuda/device.hpp"
+#endif
+
 #include <cstdlib>
 #include <string_view>
 
 namespace sluice::kernels {
 namespace {
 
-Machine ask_processor() {
+Machine ask() {
     Machine machine;
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -18,6 +22,9 @@ Machine ask_processor() {
     machine.avx512_bf16 =
         machine.avx512 && __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vbmi");
     machine.slow_bf16_dot = machine.avx512_bf16 && __builtin_cpu_is("intel");
+#endif
+#ifdef SLUICE_WITH_CUDA
+    machine.cuda = &cuda::available;
 #endif
     return machine;
 }
@@ -33,13 +40,14 @@ Machine lowered(const Machine& machine, std::string_view level) {
     require(rank >= 0, ExitCode::Usage,
             "SLUICE_ISA={}: expected generic, avx2, avx512 or avx512_bf16 (or leave it unset)", level);
     // Who names the level wants its instruction, fast or slow.
-    return {machine.avx2 && rank >= 1, machine.avx512 && rank >= 2, machine.avx512_bf16 && rank >= 3, false};
+    return {machine.avx2 && rank >= 1, machine.avx512 && rank >= 2, machine.avx512_bf16 && rank >= 3, false,
+            machine.cuda};
 }
 
 const Machine& this_machine() {
     static const Machine machine = [] {
         const char* level = std::getenv("SLUICE_ISA");
-        return level == nullptr ? ask_processor() : lowered(ask_processor(), level);
+        return level == nullptr ? ask() : lowered(ask(), level);
     }();
     return machine;
 }

@@ -1,4 +1,5 @@
 #include "kernels/cpu/run.hpp"
+#include "kernels/cuda/run.hpp"
 #include "kernels/kernel.hpp"
 #include "kernels/reference/run.hpp"
 #include "kernels/tables/fits.hpp"
@@ -11,6 +12,9 @@ template <>
 std::span<const Kernel<EmbedArgs>> kernels<EmbedArgs>() {
     using Entry = Kernel<EmbedArgs>;
     static constexpr std::array table = {
+#ifdef SLUICE_WITH_CUDA
+        Entry{"cuda", Family::Cuda, &with_cuda, &cuda::run_embed},
+#endif
         Entry{"cpu", Family::Cpu, &anywhere, &cpu::run_embed},
         Entry{"reference", Family::Reference, &anywhere, &reference::run_embed},
     };

@@ -17,5 +17,9 @@ template <class Args>
 bool with_avx512(const Args&, const Machine& machine) {
     return machine.avx512;
 }
+template <class Args>
+bool with_cuda(const Args&, const Machine& machine) {
+    return machine.cuda();
+}
 
 }  // namespace sluice::kernels

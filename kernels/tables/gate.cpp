@@ -1,4 +1,5 @@
 #include "kernels/cpu/run.hpp"
+#include "kernels/cuda/run.hpp"
 #include "kernels/kernel.hpp"
 #include "kernels/reference/run.hpp"
 #include "kernels/tables/fits.hpp"
@@ -11,6 +12,9 @@ template <>
 std::span<const Kernel<GateArgs>> kernels<GateArgs>() {
     using Entry = Kernel<GateArgs>;
     static constexpr std::array table = {
+#ifdef SLUICE_WITH_CUDA
+        Entry{"cuda", Family::Cuda, &with_cuda, &cuda::run_gate},
+#endif
 #if defined(__x86_64__)
         Entry{"cpu.avx512", Family::Cpu, &with_avx512, &cpu::run_gate<cpu::Avx512>},
         Entry{"cpu.avx2", Family::Cpu, &with_avx2, &cpu::run_gate<cpu::Avx2>},

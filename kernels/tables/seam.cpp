@@ -1,4 +1,5 @@
 #include "kernels/cpu/run.hpp"
+#include "kernels/cuda/run.hpp"
 #include "kernels/kernel.hpp"
 #include "kernels/reference/run.hpp"
 #include "kernels/tables/fits.hpp"
@@ -7,10 +8,23 @@
 
 namespace sluice::kernels {
 
+#ifdef SLUICE_WITH_CUDA
+namespace {
+
+bool with_cuda_and_registers(const SeamArgs& args, const Machine& machine) {
+    return machine.cuda() && args.dim <= cuda::kWidestNorm;
+}
+
+}  // namespace
+#endif
+
 template <>
 std::span<const Kernel<SeamArgs>> kernels<SeamArgs>() {
     using Entry = Kernel<SeamArgs>;
     static constexpr std::array table = {
+#ifdef SLUICE_WITH_CUDA
+        Entry{"cuda", Family::Cuda, &with_cuda_and_registers, &cuda::run_seam},
+#endif
 #if defined(__x86_64__)
         Entry{"cpu.avx512", Family::Cpu, &with_avx512, &cpu::run_seam<cpu::Avx512>},
         Entry{"cpu.avx2", Family::Cpu, &with_avx2, &cpu::run_seam<cpu::Avx2>},

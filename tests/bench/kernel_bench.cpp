@@ -21,6 +21,7 @@ const Machine& capable_machine() {
     static const Machine machine = [] {
         Machine capable = this_machine();
         capable.slow_bf16_dot = false;
+        capable.cuda = [] { return false; };  // the cases lie in the host's memory
         return capable;
     }();
     return machine;

@@ -23,16 +23,17 @@ struct AddBiasCall {
     explicit AddBiasCall(const AddBiasCase& c)
         : rows(c.rows),
           width(c.width),
+          stride(c.width + (c.large ? 4 : 3)),
           noise(static_cast<std::uint64_t>(width)),
           before(noise.vector(rows * width)),
           bias(noise.vector(width)),
-          x(rows, width, width + 3) {
+          x(rows, width, stride) {
         for (std::int64_t i = 0; i < rows * width; ++i)
-            x.data()[i / width * (width + 3) + i % width] = before[static_cast<std::size_t>(i)];
+            x.data()[i / width * stride + i % width] = before[static_cast<std::size_t>(i)];
     }
-    BiasArgs args() { return {bias.data(), x.data(), width + 3, rows, width}; }
+    BiasArgs args() { return {bias.data(), x.data(), stride, rows, width}; }
 
-    std::int64_t rows, width;
+    std::int64_t rows, width, stride;
     Noise noise;
     std::vector<float> before, bias;
     Guarded<float> x;

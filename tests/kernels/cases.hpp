@@ -2,6 +2,7 @@
 // small ones with odd ends, and large ones, as models have them. The suite checks the small ones and those of
 // the large ones that are quick; the benchmark times the large ones.
 //
+// Rows of the large ones lie on multiples of four elements, as a model's do; those of small ones do not.
 // A case has `rows`, `large`, a name() and the elements() of its output. Its call owns what args() borrows.
 #pragma once
 

@@ -77,7 +77,9 @@ TYPED_TEST(Everywhere, TakesTheOneForAll) {
     expect_reference<TypeParam>();
 }
 
-TEST(Choose, FailsForAFamilyWithoutKernels) { EXPECT_THROW(choose(Family::Cuda, EmbedArgs{}, kBf16), Error); }
+TEST(Choose, FailsForAFamilyThatTheMachineDoesNotRun) {
+    EXPECT_THROW(choose(Family::Cuda, EmbedArgs{}, kBf16), Error);
+}
 
 TEST(Lowered, KeepsWhatTheMachineHasUpToTheLevel) {
     EXPECT_TRUE(same(lowered(kSlowBf16, "generic"), kGeneric));

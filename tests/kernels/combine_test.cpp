@@ -35,10 +35,10 @@ TEST_P(Combine, AgreesWithASumInDouble) {
 TEST_P(Combine, AddsSlicesInTheTreeOfTheContract) {
     const float a = 1, b = 0x1p-24F;  // 1 + 2^-24 is 1; 1 + 2^-23 is not
     const auto sum_of = [&](std::vector<float> values) {
-        float out = 0;
+        std::vector<float> out(1);
         run({1, 1, static_cast<int>(values.size()), values.data(), nullptr, nullptr, nullptr, nullptr, 0,
-             nullptr, &out});
-        return out;
+             nullptr, out.data()});
+        return out[0];
     };
     EXPECT_EQ(sum_of({a, b, b}), 1.0F);                      // (a + b) + b
     EXPECT_EQ(sum_of({b, b, a}), 1.0F + 0x1p-23F);           // (b + b) + a
@@ -59,9 +59,10 @@ TEST_P(Combine, LeavesOutExpertsOfOthers) {
     const std::vector<float> rows = {5, 7};
     const std::vector<std::int32_t> expert = {1, 4, 9}, place = {-1, 1, -1}, first = {2, 5};
     const std::vector<float> weight = {NAN, 2, NAN};
-    float out = 0;
-    run({1, 1, 1, nullptr, rows.data(), expert.data(), place.data(), weight.data(), 3, first.data(), &out});
-    EXPECT_EQ(out, 14);
+    std::vector<float> out(1);
+    run({1, 1, 1, nullptr, rows.data(), expert.data(), place.data(), weight.data(), 3, first.data(),
+         out.data()});
+    EXPECT_EQ(out[0], 14);
 }
 
 TEST_P(Combine, RowsAndThreadsDoNotMatter) {

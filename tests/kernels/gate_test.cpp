@@ -65,8 +65,8 @@ TEST_P(Gate, PlaceInTheCallDoesNotMatter) {
         EXPECT_TRUE(same_bits(one, three));
         for (std::int64_t i = 0; i < rows * width; ++i) {  // every element in lane 0 of its own call
             const float* gate = x.data() + i / width * 2 * width + i % width;
-            const float pair[2] = {gate[0], gate[width]};
-            run({pair, 1, 1, activation, narrow.data() + i});
+            const std::vector<float> pair = {gate[0], gate[width]};
+            run({pair.data(), 1, 1, activation, narrow.data() + i});
         }
         EXPECT_TRUE(same_bits(one, narrow));
     }

@@ -24,7 +24,11 @@ protected:
     void SetUp() override {
         if (!at(GetParam()).fits({}, this_machine())) GTEST_SKIP() << "this machine cannot run it";
     }
-    void run(const Args& args, int threads = 1) const { at(GetParam()).run(args, {threads}); }
+    void run(const Args& args, int threads = 1) const {
+        const Kernel<Args>& kernel = at(GetParam());
+        kernel.run(args, {threads});
+        synchronize(kernel.family, {threads});
+    }
     static void reference(const Args& args) { choose(Family::Reference, args, this_machine()).run(args, {}); }
 };
 

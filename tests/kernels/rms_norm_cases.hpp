@@ -30,14 +30,15 @@ struct RmsNormCall {
     explicit RmsNormCall(const RmsNormCase& c)
         : rows(c.rows),
           dim(c.dim),
-          stride(c.dim + 5),
+          stride(c.dim + (c.large ? 8 : 5)),
+          out_stride(c.dim + (c.large ? 4 : 3)),
           noise(static_cast<std::uint64_t>(c.dim)),
           x(noise.vector(rows * stride, c.scale)),
           gain(noise.vector(dim, 2)),
-          out(rows, dim, dim + 3) {}
-    RmsNormArgs args() { return {x.data(), stride, gain.data(), rows, dim, 1e-6F, out.data(), dim + 3}; }
+          out(rows, dim, out_stride) {}
+    RmsNormArgs args() { return {x.data(), stride, gain.data(), rows, dim, 1e-6F, out.data(), out_stride}; }
 
-    std::int64_t rows, dim, stride;
+    std::int64_t rows, dim, stride, out_stride;
     Noise noise;
     std::vector<float> x, gain;
     Guarded<float> out;

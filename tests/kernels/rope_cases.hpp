@@ -54,23 +54,23 @@ struct RopeCall {
     explicit RopeCall(const RopeCase& c)
         : size(c),
           head_stride(c.dim + c.gap),
-          row_stride(c.heads * head_stride + 1),
+          row_stride(c.heads * head_stride + (c.large ? 0 : 1)),
+          out_stride(c.dim + (c.large ? 4 : 2)),
           positions({0, 19, 3}),
           table(rope_table(c.positions, c.dim)),
           x(Noise(9).vector(c.rows * row_stride)),
-          out(c.rows * c.heads, c.dim, c.dim + 2) {
+          out(c.rows * c.heads, c.dim, out_stride) {
         Noise noise(10);
         while (static_cast<std::int64_t>(positions.size()) < c.rows)
             positions.push_back(static_cast<std::int32_t>(noise.below(c.positions)));
     }
     RopeArgs args() {
-        return {x.data(),         row_stride,  head_stride, out.data(), size.heads * (size.dim + 2),
-                size.dim + 2,     size.rows,   size.heads,  size.dim,   size.interleaved,
-                positions.data(), table.data()};
+        return {x.data(),  row_stride, head_stride, out.data(),       size.heads * out_stride, out_stride,
+                size.rows, size.heads, size.dim,    size.interleaved, positions.data(),        table.data()};
     }
 
     RopeCase size;
-    std::int64_t head_stride, row_stride;
+    std::int64_t head_stride, row_stride, out_stride;
     std::vector<std::int32_t> positions;
     std::vector<float> table, x;
     Guarded<float> out;  // row r, head h is row r * heads + h

@@ -31,9 +31,11 @@ struct StoreRowsCall {
     explicit StoreRowsCall(const StoreRowsCase& c)
         : size(c),
           slots_held(200 + 7 * c.rows + 1),
-          x(Noise(2).vector(c.rows * (c.width + 1))),
-          floats(wide() ? slots_held : 0, c.width, c.width + 3),
-          halves(wide() ? 0 : slots_held, c.width, c.width + 3) {
+          x_stride(c.width + (c.large ? 4 : 1)),
+          page_stride(c.width + (c.large ? 4 : 3)),
+          x(Noise(2).vector(c.rows * x_stride)),
+          floats(wide() ? slots_held : 0, c.width, page_stride),
+          halves(wide() ? 0 : slots_held, c.width, page_stride) {
         const std::int32_t edges[] = {199, 0, 64, 63};
         for (std::int64_t r = 0; r < c.rows; ++r)
             slots.push_back(r < 4 ? edges[r]
@@ -42,12 +44,11 @@ struct StoreRowsCall {
     bool wide() const { return size.dtype == DType::F32; }
     StoreRowsArgs args() {
         void* pages = wide() ? static_cast<void*>(floats.data()) : halves.data();
-        return {x.data(),     size.width + 1, size.rows,  size.width,
-                slots.data(), pages,          size.dtype, size.width + 3};
+        return {x.data(), x_stride, size.rows, size.width, slots.data(), pages, size.dtype, page_stride};
     }
 
     StoreRowsCase size;
-    std::int64_t slots_held;
+    std::int64_t slots_held, x_stride, page_stride;
     std::vector<std::int32_t> slots;
     std::vector<float> x;
     Guarded<float> floats;

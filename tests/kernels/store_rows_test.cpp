@@ -21,7 +21,7 @@ TEST_P(StoreRows, WritesFloatsAsTheyAre) {
             const std::int32_t slot = call.slots[static_cast<std::size_t>(r)];
             written[static_cast<std::size_t>(slot)] = true;
             for (std::int64_t i = 0; i < c.width; ++i) {
-                const float x = call.x[static_cast<std::size_t>(r * (c.width + 1) + i)];
+                const float x = call.x[static_cast<std::size_t>(r * call.x_stride + i)];
                 if (call.wide()) {
                     ASSERT_EQ(call.floats.at(slot, i), x) << c.name();
                 } else {
@@ -52,10 +52,10 @@ TEST_P(StoreRows, RoundsBf16ToNearestEven) {
                                   0x1p-133F};
     const std::vector<bf16> want = {0x3f80, 0x3f80, 0x3f82, 0x3f81, 0xbf80, 0x7f80,
                                     0xff80, 0x7f80, 0,      0x8000, 1};
-    const std::int32_t slot = 1;
+    const std::vector<std::int32_t> slot = {1};
     const auto width = static_cast<std::int64_t>(x.size());
     Guarded<bf16> pages(2, width);
-    run({x.data(), width, 1, width, &slot, pages.data(), DType::BF16, width});
+    run({x.data(), width, 1, width, slot.data(), pages.data(), DType::BF16, width});
     pages.expect_untouched_around();
     for (std::int64_t i = 0; i < width; ++i) {
         EXPECT_EQ(pages.at(1, i), want[static_cast<std::size_t>(i)]) << "element " << i;
@@ -65,9 +65,9 @@ TEST_P(StoreRows, RoundsBf16ToNearestEven) {
 
 TEST_P(StoreRows, KeepsNaN) {
     const std::vector<float> x(20, std::bit_cast<float>(0x7f800001U));
-    const std::int32_t slot = 0;
+    const std::vector<std::int32_t> slot = {0};
     std::vector<bf16> pages(20);
-    run({x.data(), 20, 1, 20, &slot, pages.data(), DType::BF16, 20});
+    run({x.data(), 20, 1, 20, slot.data(), pages.data(), DType::BF16, 20});
     for (const bf16 bits : pages) EXPECT_TRUE(std::isnan(to_float(bits)));
 }
 

@@ -1,0 +1,37 @@
+// How every kernel is launched: a plain call, checked, that an emulation of the runtime can take.
+#pragma once
+
+#include "kernels/cuda/check.hpp"
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sluice::kernels::cuda {
+
+// More dynamic shared memory than this must be asked for by name.
+inline constexpr std::size_t kPlainSharedBytes = 48 * 1024;
+
+// Queues kernel(arguments...) over the grid in the execution's stream. An error of the kernel itself shows
+// when the stream is synchronised.
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
+            const Execution& execution, const Arguments&... arguments) {
+    if (shared_bytes > kPlainSharedBytes)
+        SLUICE_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                               static_cast<int>(shared_bytes)));
+    const auto queue = [&](Parameters... values) {
+        void* pointers[] = {static_cast<void*>(&values)...};
+        SLUICE_CUDA_CHECK(cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes,
+                                           static_cast<cudaStream_t>(execution.stream)));
+    };
+    queue(arguments...);
+}
+
+// Blocks of `each` that hold `work`.
+inline unsigned blocks_of(std::int64_t work, std::int64_t each) {
+    return static_cast<unsigned>((work + each - 1) / each);
+}
+
+}  // namespace sluice::kernels::cuda

@@ -1,0 +1,31 @@
+// The CUDA kernels. Pointers in the arguments are the device's, but for the small arrays that say so. The
+// tables ask for a GPU, and for the limits below where there are some.
+#pragma once
+
+#include "kernels/args.hpp"
+#include "kernels/execution.hpp"
+
+#include <cstdint>
+
+namespace sluice::kernels::cuda {
+
+// Elements of a row that is normed: a block holds it in registers.
+inline constexpr std::int64_t kWidestNorm = 32768;
+// Experts of a router: a warp holds their scores in registers.
+inline constexpr int kMostExperts = 512;
+// What is combined in a row.
+inline constexpr int kMostSlices = 32, kMostChoices = 64;
+
+void run_embed(const EmbedArgs& args, const Execution& execution);
+void run_rms_norm(const RmsNormArgs& args, const Execution& execution);
+void run_seam(const SeamArgs& args, const Execution& execution);
+void run_rope(const RopeArgs& args, const Execution& execution);
+void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
+void run_add_bias(const BiasArgs& args, const Execution& execution);
+void run_gate(const GateArgs& args, const Execution& execution);
+void run_route(const RouteArgs& args, const Execution& execution);
+void run_group(const GroupArgs& args, const Execution& execution);
+// `first_expert` is the host's.
+void run_combine(const CombineArgs& args, const Execution& execution);
+
+}  // namespace sluice::kernels::cuda

@@ -1,0 +1,29 @@
+# The CUDA family, as the library compiles it for GPUs and tests/cuda for the emulation. Tables that name its
+# kernels are compiled again there. One line an operation.
+set(SLUICE_CUDA_KERNELS
+  cuda/device.cpp
+  cuda/embed.cu
+  cuda/rms_norm.cu
+  cuda/seam.cu
+  cuda/rope.cu
+  cuda/store_rows.cu
+  cuda/add_bias.cu
+  cuda/gate.cu
+  cuda/route.cu
+  cuda/group.cu
+  cuda/combine.cu
+)
+set(SLUICE_CUDA_TABLES
+  execution.cpp
+  machine.cpp
+  tables/embed.cpp
+  tables/rms_norm.cpp
+  tables/seam.cpp
+  tables/rope.cpp
+  tables/store_rows.cpp
+  tables/add_bias.cpp
+  tables/gate.cpp
+  tables/route.cpp
+  tables/group.cpp
+  tables/combine.cpp
+)

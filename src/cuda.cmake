@@ -1,0 +1,30 @@
+# Whether CUDA kernels are built (SLUICE_CUDA_FOUND): needs the toolkit and its compiler, no GPU.
+set(SLUICE_CUDA_ARCHITECTURES "80;90a" CACHE STRING "GPUs to build kernels for, as CMAKE_CUDA_ARCHITECTURES names them")
+set(SLUICE_CUDA_FOUND OFF)
+if(NOT SLUICE_CUDA STREQUAL OFF)
+  include(CheckLanguage)
+  find_package(CUDAToolkit QUIET)
+  check_language(CUDA)
+  if(CUDAToolkit_FOUND AND CMAKE_CUDA_COMPILER)
+    set(SLUICE_CUDA_FOUND ON)
+  elseif(SLUICE_CUDA STREQUAL ON)
+    message(FATAL_ERROR "SLUICE_CUDA=ON, but no CUDA toolkit with nvcc was found: put nvcc in PATH, set CUDACXX to it, "
+                        "or build with -DSLUICE_CUDA=OFF")
+  endif()
+endif()
+if(SLUICE_CUDA_FOUND)
+  set(CMAKE_CUDA_ARCHITECTURES ${SLUICE_CUDA_ARCHITECTURES})
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # it starts without a driver, too
+  enable_language(CUDA)
+  # Or the libraries' /usr/include comes before the one of the compiler.
+  list(APPEND CMAKE_CUDA_IMPLICIT_INCLUDE_DIRECTORIES ${CMAKE_CXX_IMPLICIT_INCLUDE_DIRECTORIES})
+  # CMake 3.25 does not know that nvcc has the standard.
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
+  set(CMAKE_CUDA_EXTENSIONS OFF)
+  message(STATUS "CUDA: ${CUDAToolkit_VERSION}, for ${SLUICE_CUDA_ARCHITECTURES}")
+else()
+  message(STATUS "CUDA: none")
+endif()

@@ -1,0 +1,51 @@
+// The runtime's calls, by their names in CUDA. There is one device, and everything is done when a call
+// returns.
+#pragma once
+
+#include "cuda/emulation/grid.hpp"
+
+#include <cstddef>
+#include <utility>
+
+struct dim3 : sluice::emulation::Index {
+    constexpr dim3(unsigned x_size = 1, unsigned y_size = 1, unsigned z_size = 1)
+        : Index{x_size, y_size, z_size} {}
+};
+
+enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9 };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+using cudaStream_t = struct CUstream_st*;
+
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) { return *value = 9, cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline const char* cudaGetErrorName(cudaError_t error) {
+    return error == cudaSuccess             ? "cudaSuccess"
+           : error == cudaErrorInvalidValue ? "cudaErrorInvalidValue"
+                                            : "cudaErrorInvalidConfiguration";
+}
+inline const char* cudaGetErrorString(cudaError_t) { return "of the emulation"; }
+
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
+    return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+template <class... Parameters>
+cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments,
+                             std::size_t shared_bytes, cudaStream_t) {
+    constexpr unsigned kMost = 1024;
+    const bool sized = block.x * block.y * block.z > 0 && block.x * block.y * block.z <= kMost &&
+                       grid.x > 0 && grid.x < 1U << 31 && grid.y > 0 && grid.y < 1U << 16 && grid.z > 0 &&
+                       grid.z < 1U << 16;
+    if (!sized) return cudaErrorInvalidConfiguration;
+    static_assert((sizeof(Parameters) + ... + 0) <= 4096, "more parameters than a kernel may have");
+    const auto thread = [&]<std::size_t... I>(std::index_sequence<I...>) {
+        sluice::emulation::run_grid(grid, block, shared_bytes,
+                                    [&] { kernel(*static_cast<Parameters*>(arguments[I])...); });
+    };
+    thread(std::index_sequence_for<Parameters...>{});
+    return cudaSuccess;
+}

@@ -1,0 +1,158 @@
+// That the emulation runs kernels as a GPU would, and finds what a GPU would not forgive.
+#include "core/error.hpp"
+#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/shared.cuh"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <numeric>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace sluice::kernels::cuda {
+namespace {
+
+using testing::HasSubstr;
+
+// What goes wrong in one block of `threads` that each call the function.
+std::string error_of(unsigned threads, const std::function<void()>& thread) {
+    try {
+        emulation::run_grid({1, 1, 1}, {threads, 1, 1}, 0, thread);
+    } catch (const std::runtime_error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+void number(int* out, int factor) {
+    out[blockIdx.x * blockDim.x + threadIdx.x] = factor * static_cast<int>(blockIdx.x * 100 + threadIdx.x);
+}
+
+TEST(Emulation, LaunchesEveryThreadOfEveryBlock) {
+    std::vector<int> out(3 * 40, -1);
+    launch(number, 3, 40, 0, {}, out.data(), 2);
+    for (int b = 0; b < 3; ++b) {
+        for (int t = 0; t < 40; ++t) EXPECT_EQ(out[static_cast<std::size_t>(b * 40 + t)], 2 * (b * 100 + t));
+    }
+}
+
+TEST(Emulation, RefusesSizesThatNoGpuTakes) {
+    EXPECT_THROW(launch(number, 0, 40, 0, {}, nullptr, 2), Error);
+    EXPECT_THROW(launch(number, 1, 1025, 0, {}, nullptr, 2), Error);
+    EXPECT_THROW(launch(number, dim3(1, 65536), 32, 0, {}, nullptr, 2), Error);
+}
+
+TEST(Emulation, SharesMemoryAcrossABarrier) {
+    struct Shared {
+        int values[96];
+    };
+    std::vector<int> out(96);
+    const std::string error = error_of(96, [&] {
+        Shared& memory = emulation::shared<Shared>();
+        memory.values[threadIdx.x] = static_cast<int>(threadIdx.x);
+        __syncthreads();
+        out[threadIdx.x] = memory.values[95 - threadIdx.x];
+    });
+    EXPECT_EQ(error, "");
+    for (int t = 0; t < 96; ++t) EXPECT_EQ(out[static_cast<std::size_t>(t)], 95 - t);
+}
+
+// The order of threads varies: without the barrier, some read before others write.
+TEST(Emulation, ShowsAMissingBarrier) {
+    struct Shared {
+        float values[96];
+    };
+    int unwritten = 0;
+    error_of(96, [&] {
+        Shared& memory = emulation::shared<Shared>();
+        memory.values[threadIdx.x] = 1;
+        const float other = memory.values[95 - threadIdx.x];
+        if (other != other) ++unwritten;
+    });
+    EXPECT_GT(unwritten, 0);
+}
+
+TEST(Emulation, FindsThreadsThatMissABarrier) {
+    EXPECT_THAT(error_of(64,
+                         [] {
+                             if (threadIdx.x != 40) __syncthreads();
+                         }),
+                HasSubstr("thread"));
+    const auto apart = [] {
+        if (threadIdx.x < 32)
+            __syncthreads();
+        else
+            __syncthreads();
+    };
+    EXPECT_THAT(error_of(64, apart), HasSubstr("threads 0-31 at the barrier"));
+    EXPECT_THAT(error_of(64,
+                         [] {
+                             if (threadIdx.x < 8)
+                                 __syncthreads();
+                             else
+                                 __syncwarp(threadIdx.x < 32 ? 0xffffffffU : 0xffU);
+                         }),
+                HasSubstr("__syncwarp"));
+}
+
+TEST(Emulation, FindsCollectivesWithTheWrongLanes) {
+    EXPECT_THAT(error_of(32, [] { __shfl_sync(0xffffU, 1, 0); }), HasSubstr("leaves its caller out"));
+    EXPECT_THAT(error_of(20, [] { __ballot_sync(0xffffffffU, 1); }), HasSubstr("a warp of 20 threads"));
+    EXPECT_THAT(error_of(32,
+                         [] {
+                             if (threadIdx.x < 16) __shfl_xor_sync(0xffffU, 1, 16);
+                         }),
+                HasSubstr("reads from a lane"));
+    EXPECT_THAT(error_of(32,
+                         [] {
+                             if (threadIdx.x < 16) __shfl_xor_sync(0xffffffffU, 1, 1);
+                         }),
+                HasSubstr("threads 16-31 returned"));
+}
+
+TEST(Emulation, FindsUnalignedVectorsAndTooMuchSharedMemory) {
+    alignas(16) static float memory[8];
+    EXPECT_THAT(error_of(1, [] { emulation::expect_aligned(memory + 1, 16); }), HasSubstr("16 bytes"));
+    struct Large {
+        char bytes[50000];
+    };
+    EXPECT_THAT(error_of(1, [] { emulation::shared<Large>(); }), HasSubstr("50000 bytes"));
+}
+
+TEST(Emulation, GoesOnAfterAnError) {
+    error_of(64, [] {
+        if (threadIdx.x != 40) __syncthreads();
+    });
+    EXPECT_EQ(error_of(64, [] { __syncthreads(); }), "");
+}
+
+TEST(Emulation, ShufflesAndVotesAsAWarpDoes) {
+    std::vector<unsigned> out(64 * 6);
+    const std::string error = error_of(64, [&] {
+        const unsigned t = threadIdx.x, lane = t % 32;
+        unsigned* mine = out.data() + t * 6;
+        mine[0] = __shfl_sync(0xffffffffU, t, 5);
+        mine[1] = __shfl_xor_sync(0xffffffffU, t, 3);
+        mine[2] = __shfl_up_sync(0xffffffffU, t, 2);
+        mine[3] = __shfl_down_sync(0xffffffffU, t, 2, 8);
+        mine[4] = __ballot_sync(0xffffffffU, lane % 3 == 0);
+        mine[5] = lane < 16 ? __reduce_max_sync(0x0000ffffU, t) : __reduce_add_sync(0xffff0000U, 1U);
+    });
+    ASSERT_EQ(error, "");
+    for (unsigned t = 0; t < 64; ++t) {
+        const unsigned* mine = out.data() + t * 6;
+        const unsigned lane = t % 32, base = t - lane;
+        EXPECT_EQ(mine[0], base + 5);
+        EXPECT_EQ(mine[1], t ^ 3U);
+        EXPECT_EQ(mine[2], lane < 2 ? t : t - 2);
+        EXPECT_EQ(mine[3], lane % 8 < 6 ? t + 2 : t);
+        EXPECT_EQ(mine[4], 0x49249249U);
+        EXPECT_EQ(mine[5], lane < 16 ? base + 15 : 16);
+    }
+}
+
+}  // namespace
+}  // namespace sluice::kernels::cuda
