@@ -251,6 +251,7 @@ struct VocabArgs {
     std::span<const std::int32_t>
         first_id;         // [slices + 1]: global ids [first_id[s], first_id[s + 1]) of local slice s
     int first_slice = 0;  // global number of the first local slice
+    std::int64_t widest_slice = 0;         // ids of the widest local slice; for devices alone
     VocabSummary* summaries = nullptr;     // [rows, slices]
     VocabCandidate* candidates = nullptr;  // [rows][slices][max_candidates]; unused tail: id -1
     int max_candidates = 1;

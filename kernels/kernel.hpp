@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "kernels/execution.hpp"
 
+#include <cstddef>
 #include <span>
 #include <string_view>
 
@@ -39,7 +40,14 @@ struct Kernel {
     Family family;
     bool (*fits)(const Args&, const Machine&);
     void (*run)(const Args&, const Execution&);
+    std::size_t (*workspace)(const Args&) = nullptr;  // bytes of Execution::workspace; null: none
 };
+
+// What a call needs of Execution::workspace.
+template <class Args>
+std::size_t workspace_of(const Kernel<Args>& kernel, const Args& args) {
+    return kernel.workspace != nullptr ? kernel.workspace(args) : 0;
+}
 
 // The implementations of one operation, best first. Defined in tables/, one file an op.
 template <class Args>

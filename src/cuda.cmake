@@ -28,3 +28,28 @@ if(SLUICE_CUDA_FOUND)
 else()
   message(STATUS "CUDA: none")
 endif()
+
+# Whether GPUs of several ranks are linked (SLUICE_NCCL_FOUND). NCCL comes with some toolkits, or by itself.
+set(SLUICE_NCCL_FOUND OFF)
+if(SLUICE_CUDA_FOUND AND NOT SLUICE_NCCL STREQUAL OFF)
+  find_path(SLUICE_NCCL_INCLUDE_DIR nccl.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(SLUICE_NCCL_LIBRARY nccl HINTS ${CUDAToolkit_LIBRARY_DIR} ${CUDAToolkit_LIBRARY_ROOT}
+               PATH_SUFFIXES lib)
+  mark_as_advanced(SLUICE_NCCL_INCLUDE_DIR SLUICE_NCCL_LIBRARY)
+  if(SLUICE_NCCL_INCLUDE_DIR AND SLUICE_NCCL_LIBRARY)
+    set(SLUICE_NCCL_FOUND ON)
+  endif()
+endif()
+if(SLUICE_NCCL STREQUAL ON AND NOT SLUICE_NCCL_FOUND)
+  message(FATAL_ERROR "SLUICE_NCCL=ON, but there is no CUDA, or nccl.h and libnccl were not found: install NCCL, say "
+                      "where it is with -DCMAKE_PREFIX_PATH, or build with -DSLUICE_NCCL=OFF")
+endif()
+if(SLUICE_NCCL_FOUND)
+  # Programs that do not link GPUs need not have the library to start.
+  add_library(sluice_nccl INTERFACE)
+  target_include_directories(sluice_nccl SYSTEM INTERFACE ${SLUICE_NCCL_INCLUDE_DIR})
+  target_link_libraries(sluice_nccl INTERFACE -Wl,--push-state,--as-needed ${SLUICE_NCCL_LIBRARY} -Wl,--pop-state)
+  message(STATUS "NCCL: ${SLUICE_NCCL_LIBRARY}")
+else()
+  message(STATUS "NCCL: none")
+endif()

@@ -5,6 +5,7 @@
 #include "kernels/args.hpp"
 #include "kernels/execution.hpp"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sluice::kernels::cuda {
@@ -15,6 +16,10 @@ inline constexpr std::int64_t kWidestNorm = 32768;
 inline constexpr int kMostExperts = 512;
 // What is combined in a row.
 inline constexpr int kMostSlices = 32, kMostChoices = 64;
+// Tokens that a slice of the vocabulary lists, and has: a block holds them, and what it knows of these, in
+// shared memory.
+inline constexpr int kMostListed = 4096;
+inline constexpr std::int64_t kWidestSlice = 1 << 19;
 
 void run_embed(const EmbedArgs& args, const Execution& execution);
 void run_rms_norm(const RmsNormArgs& args, const Execution& execution);
@@ -27,5 +32,7 @@ void run_route(const RouteArgs& args, const Execution& execution);
 void run_group(const GroupArgs& args, const Execution& execution);
 // `first_expert` is the host's.
 void run_combine(const CombineArgs& args, const Execution& execution);
+void run_vocab(const VocabArgs& args, const Execution& execution);
+std::size_t vocab_workspace(const VocabArgs& args);
 
 }  // namespace sluice::kernels::cuda

@@ -12,6 +12,7 @@ set(SLUICE_CUDA_KERNELS
   cuda/route.cu
   cuda/group.cu
   cuda/combine.cu
+  cuda/vocab.cu
 )
 set(SLUICE_CUDA_TABLES
   execution.cpp
@@ -26,4 +27,5 @@ set(SLUICE_CUDA_TABLES
   tables/route.cpp
   tables/group.cpp
   tables/combine.cpp
+  tables/vocab.cpp
 )

@@ -33,6 +33,8 @@ constexpr double kPatience = 10;
 // Seconds for the last message to pass, and for the rank that knows best to speak first.
 constexpr double kEndingAnswer = 0.2;
 constexpr double kVerdictDelay = 0.1;
+// Seconds after which a connection is not torn because a rank died: that would be known.
+constexpr double kTornByDeath = 1;
 // Within this a launcher ends the others, when one process has ended with an error.
 constexpr double kLauncherTime = 3;
 
@@ -96,7 +98,7 @@ private:
                 say(Kind::Report);
                 next = now + interval;
             }
-            if (!judge(now)) return;
+            if (!judge(now) || !judge_transport(now)) return;
         }
     }
 
@@ -112,10 +114,17 @@ private:
         for (HeartbeatLink& link : links_) link.send(message);
     }
 
-    // Before an end with an error: until rank 0 knows of it, and with it all others.
     void say_last_word() {
-        say(last_word_);
-        if (last_word_ != Kind::Ending || leads()) return;
+        if (last_word_ == Kind::Ending)
+            say_ending();
+        else
+            say(last_word_);
+    }
+
+    // Before an end with an error: until rank 0 knows of it, and with it all others.
+    void say_ending() {
+        say(Kind::Ending);
+        if (leads()) return;
         const double end = now_seconds() + kEndingAnswer;
         for (double now = now_seconds(); now < end && listen(now); now = now_seconds())
             wait_for_any(links_, -1, end - now);
@@ -159,6 +168,21 @@ private:
         return true;
     }
 
+    // Likewise. A rank that dies tears connections, and is what the others should hear of: so not at once.
+    bool judge_transport(double now) {
+        const std::string problem = transport_problem();
+        if (problem.empty()) {
+            broken_ = 0;
+            return true;
+        }
+        if (broken_ == 0) broken_ = now;
+        if (now - broken_ < kTornByDeath) return true;
+        if (ends_itself_within(kVerdictDelay)) return false;
+        say_ending();
+        log_line(LogLevel::Error, problem);
+        ::_exit(static_cast<int>(ExitCode::Internal));
+    }
+
     // Rank 0 is lost, and every rank sees it. Rank 1 says so; the others only if that does not end them.
     double delay_of_news() const {
         return rank_ == 1 ? 0 : kLauncherTime + std::min(kVerdictDelay * rank_, kLauncherTime);
@@ -195,6 +219,7 @@ private:
     std::vector<RankNews> news_;        // likewise, and rank 0's own on rank 0
     int waker_;
     double resumed_ = 0;  // the end of the last standstill
+    double broken_ = 0;   // since when a transport has a problem; 0: none has
     Kind last_word_ = Kind::Goodbye;
     std::atomic<bool> leaving_ = false;
     std::thread thread_;

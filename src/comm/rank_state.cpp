@@ -2,7 +2,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <mutex>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -30,6 +33,9 @@ struct State {
 };
 
 State state;
+
+std::mutex probes_mutex;  // held while one is asked, so that it does not go meanwhile
+std::vector<const TransportProbe*> probes;
 
 // What is stored during its life is read as a whole.
 class Writing {
@@ -83,6 +89,24 @@ InCollective::~InCollective() {
     set_moved(end);
     state.collective.store(nullptr, std::memory_order_release);
     state.communicating.fetch_add(end - began_, std::memory_order_relaxed);
+}
+
+TransportProbe::TransportProbe(std::function<std::string()> ask) : ask_(std::move(ask)) {
+    const std::lock_guard lock(probes_mutex);
+    probes.push_back(this);
+}
+
+TransportProbe::~TransportProbe() {
+    const std::lock_guard lock(probes_mutex);
+    std::erase(probes, this);
+}
+
+std::string transport_problem() {
+    const std::lock_guard lock(probes_mutex);
+    for (const TransportProbe* probe : probes) {
+        if (std::string problem = probe->ask_(); !problem.empty()) return problem;
+    }
+    return "";
 }
 
 RankState rank_state() {

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
 
 namespace sluice {
 
@@ -41,6 +43,23 @@ public:
 private:
     std::int64_t began_;
 };
+
+// A transport that works by itself and may fail between two calls, until the object goes. `ask` says what is
+// wrong, or ""; it is called from whatever thread asks transport_problem(), and must not wait.
+class TransportProbe {
+public:
+    explicit TransportProbe(std::function<std::string()> ask);
+    TransportProbe(const TransportProbe&) = delete;
+    TransportProbe& operator=(const TransportProbe&) = delete;
+    ~TransportProbe();
+
+private:
+    friend std::string transport_problem();
+    std::function<std::string()> ask_;
+};
+
+// What is wrong with the first transport that has failed, or "". From any thread.
+std::string transport_problem();
 
 struct RankState {
     const char* activity = "starting";

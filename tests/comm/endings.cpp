@@ -45,6 +45,10 @@ int main(int argc, char** argv) {
         if (ending == "stops" && alone) raise(SIGSTOP);
         if (ending == "first-stops" && first) raise(SIGSTOP);
         if (ending == "hangs" && alone) ::pause();
+        if (ending == "breaks" && alone) {
+            const TransportProbe probe([] { return "a link broke"; });
+            ::pause();
+        }
         if (ending == "disagrees" && alone) {
             std::array<std::byte, 8> bytes{};
             world->broadcast(bytes, last);  // the root of a small broadcast need not wait

@@ -121,6 +121,8 @@ TEST_F(HeartbeatEndings, ARankHangs) {
     expect_error("hangs 1", kLast + "hangs: in step 17, computing, for [12] s; ranks 0, 1 in barrier");
 }
 
+TEST_F(HeartbeatEndings, ATransportBreaks) { expect_error("breaks", "a link broke"); }
+
 TEST_F(HeartbeatEndings, ARankDisagrees) {
     expect_error("disagrees 1",
                  "the ranks disagree: ranks 0, 1 in barrier .number [0-9]+., rank 2 in broadcast .number "

@@ -166,6 +166,7 @@ TEST(RankState, TellsWhatThisProcessDoes) {
 TEST(RankState, IsOfOneMoment) {
     constexpr std::uint64_t kCalls = 200'000;
     std::atomic<bool> done = false;
+    { const InCollective first("odd", 0, 1, 1); }  // in place of notes that others left
     std::thread worker([&] {
         for (std::uint64_t call = 1; call <= kCalls; ++call)
             const InCollective here(call % 2 == 0 ? "even" : "odd", 0, call, call);

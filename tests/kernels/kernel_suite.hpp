@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -26,8 +27,10 @@ protected:
     }
     void run(const Args& args, int threads = 1) const {
         const Kernel<Args>& kernel = at(GetParam());
-        kernel.run(args, {threads});
-        synchronize(kernel.family, {threads});
+        std::vector<std::byte> workspace(workspace_of(kernel, args));
+        const Execution execution{threads, nullptr, workspace.data(), workspace.size()};
+        kernel.run(args, execution);
+        synchronize(kernel.family, execution);
     }
     static void reference(const Args& args) { choose(Family::Reference, args, this_machine()).run(args, {}); }
 };

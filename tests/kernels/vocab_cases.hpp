@@ -2,6 +2,7 @@
 
 #include "kernels/cases.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -48,8 +49,12 @@ struct VocabCall {
         summaries.assign(rows.size() * slices(), {});
         candidates.assign(summaries.size() * static_cast<std::size_t>(max_candidates), {-7, NAN, NAN});
         top.assign(summaries.size() * static_cast<std::size_t>(max_top), {-7, NAN, NAN});
-        return {logits.data(),     width,          rows,       first_id, first_slice, summaries.data(),
-                candidates.data(), max_candidates, top.data(), max_top};
+        std::int64_t widest = 0;
+        for (std::size_t s = 0; s < slices(); ++s)
+            widest = std::max<std::int64_t>(widest, first_id[s + 1] - first_id[s]);
+        return {
+            logits.data(),     width,          rows,       first_id, first_slice, widest, summaries.data(),
+            candidates.data(), max_candidates, top.data(), max_top};
     }
     const VocabSummary& summary(std::size_t row, std::size_t slice) const {
         return summaries[row * slices() + slice];

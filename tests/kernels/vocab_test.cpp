@@ -177,6 +177,48 @@ TEST_P(Vocab, DrawsWithTheirProbabilities) {
     EXPECT_LT(statistic, 22.46);  // 6 degrees of freedom, one chance in a thousand
 }
 
+// Far from any border between two tokens the rounding of sums decides nothing.
+TEST_P(Vocab, DrawsTheReferencesTokens) {
+    Call call = random_call(20000, {0, 9000, 20000}, 11, 24);
+    Call want = call;
+    reference(want.args());
+    run(call.args(), 2);
+    for (std::size_t i = 0; i < call.summaries.size(); ++i) {
+        EXPECT_EQ(call.summaries[i].drawn, want.summaries[i].drawn) << i;
+        EXPECT_EQ(call.summaries[i].drawn_logit, want.summaries[i].drawn_logit) << i;
+    }
+}
+
+// Lists as long as they get, of logits of which ever more are among the best, that are all alike, and that
+// are no numbers.
+TEST_P(Vocab, ListsManyTokensOfAnyLogits) {
+    constexpr std::int32_t kWidth = 12000;
+    const std::vector<std::int32_t> seen = {3, 700, 701, 8000, kWidth - 1};
+    Call call;
+    call.width = kWidth;
+    call.first_id = {0, 200, kWidth};
+    call.max_candidates = 700;
+    call.max_top = 500;
+    for (std::int32_t id = 0; id < kWidth; ++id) call.logits.push_back(static_cast<float>(id) / 64);
+    call.logits.insert(call.logits.end(), kWidth, -1.5F);
+    for (std::int32_t id = 0; id < kWidth; ++id)
+        call.logits.push_back(id % 3 == 0 ? static_cast<float>(NAN) : static_cast<float>(-id % 50));
+    for (std::int32_t row = 0; row < 3; ++row) {
+        call.rows.push_back({row, 1, 1.5F, seen, 700, 5, 500, -1});
+        call.rows.push_back({row, 1, 0.5F, seen, 64, 5, 0, -1});
+    }
+    Call want = call;
+    reference(want.args());
+    run(call.args(), 2);
+    const auto ids = [](const std::vector<VocabCandidate>& tokens) {
+        std::vector<std::int32_t> all;
+        for (const VocabCandidate& token : tokens) all.push_back(token.id);
+        return all;
+    };
+    EXPECT_EQ(ids(call.candidates), ids(want.candidates));
+    EXPECT_EQ(ids(call.top), ids(want.top));
+}
+
 // The largest random numbers among many must still find a token, whatever rounding does to the sums.
 TEST_P(Vocab, FindsATokenForEveryRandomNumber) {
     const std::int64_t width = 700;

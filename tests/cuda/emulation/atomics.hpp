@@ -20,6 +20,12 @@ T atomicMin(T* at, std::type_identity_t<T> value) {
     return old;
 }
 template <class T>
+T atomicOr(T* at, std::type_identity_t<T> value) {
+    const T old = *at;
+    *at = old | value;
+    return old;
+}
+template <class T>
 T atomicExch(T* at, std::type_identity_t<T> value) {
     return std::exchange(*at, value);
 }

@@ -1,0 +1,58 @@
+// Sums over ranks of values that lie in the memory of devices: between these themselves, or by way of the
+// host where they are not linked. Both add in the order of Communicator::all_reduce_sum, so the bits are the
+// same, whatever else is summed in the same call.
+#pragma once
+
+#include "comm/communicator.hpp"
+
+#include <cstddef>
+#include <memory>
+
+namespace sluice {
+
+// What sums ask of a rank's device. Copies and additions are queued behind what is queued there already, and
+// are done in that order.
+class SumDevice {
+public:
+    virtual ~SumDevice() = default;
+    // Room for so many values in the device's memory, and in memory of the host that copies reach at full
+    // speed. Asked for once.
+    virtual float* memory(std::size_t count) = 0;
+    virtual float* host_memory(std::size_t count) = 0;
+    virtual void download(const float* from, float* to, std::size_t count) = 0;
+    virtual void upload(const float* from, float* to, std::size_t count) = 0;
+    // into[i] = the sum over p of parts[p * each + i], in the order of tree_sum() (comm/tree_sum.hpp).
+    virtual void add_parts(const float* parts, int count, std::size_t each, float* into) = 0;
+    // Returns when all that was queued is done.
+    virtual void wait() = 0;
+};
+
+// What moves values between the devices of a group's ranks; queued as SumDevice's calls are, and in turn with
+// them. No sums: a library's own come in an order that changes with the size of the call.
+class DeviceLinks {
+public:
+    virtual ~DeviceLinks() = default;
+    virtual int rank() const = 0;
+    virtual int size() const = 0;
+    // all[r * each ...] = rank r's `mine`, of `each` values; `mine` may stand in its own place in `all`.
+    virtual void all_gather(const float* mine, float* all, std::size_t each) = 0;
+    // got[r * each ...] = rank r's parts[own rank * each ...].
+    virtual void exchange(const float* parts, float* got, std::size_t each) = 0;
+};
+
+class DeviceSums {
+public:
+    virtual ~DeviceSums() = default;
+    // Values in the device's memory. Queued: what is queued later finds the sums.
+    virtual void all_reduce_sum(float* inout, std::size_t count) = 0;
+    // Returns when all that was queued is done. To the heartbeat it is a collective, in which a rank may wait
+    // for another one: wait here, not in the device's stream, for what comes after a sum.
+    virtual void wait() = 0;
+};
+
+// The arguments must outlive the sums, and `links` must be of `device`.
+std::unique_ptr<DeviceSums> make_linked_sums(DeviceLinks& links, SumDevice& device);
+// By way of the host: for ranks whose devices have no links, or who share one.
+std::unique_ptr<DeviceSums> make_staged_sums(Communicator& ranks, SumDevice& device);
+
+}  // namespace sluice
