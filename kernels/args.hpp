@@ -86,6 +86,21 @@ struct ProductArgs {
     Activation activation = Activation::Silu;  // of the gate
 };
 
+// The experts of a layer: for e, rows [offsets[e], offsets[e + 1]) of out are those rows of x, or the rows
+// tokens[.] of it, times expert e. Experts have one shape, and one segment.
+struct ExpertProductArgs {
+    std::span<const Packed> experts;  // the host's
+    const float* x = nullptr;
+    std::int64_t x_stride = 0;
+    const std::int32_t* tokens = nullptr;   // [most_rows] or null
+    const std::int32_t* offsets = nullptr;  // [experts + 1], from 0, ascending
+    std::int64_t most_rows = 0;             // at least the last offset: what out has room for
+    Outputs outputs = Outputs::Plain;       // or Gated
+    Activation activation = Activation::Silu;
+    float* out = nullptr;
+    std::int64_t out_stride = 0;
+};
+
 // Rotates pairs of x by the angles of each row's position (RoPE, arXiv:2104.09864). `out` may be x with its
 // strides.
 struct RopeArgs {

@@ -53,4 +53,40 @@ __device__ __forceinline__ std::uint16_t pack_e4m3(float first, float second) {
 #endif
 }
 
+// Four codes, the first in the lowest byte, as two pairs of bfloat16; exact. e4m3 must hold no NaN.
+__device__ __forceinline__ void e4m3_to_bf16(std::uint32_t codes, std::uint32_t (&pairs)[2]) {
+#ifdef __CUDACC__
+    // Shifted into place, a code's exponent is 120 too small; multiplying repairs it, for subnormals too.
+    const std::uint32_t halves[2] = {__byte_perm(codes, 0, 0x1404), __byte_perm(codes, 0, 0x3424)};
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const std::uint32_t small = (halves[i] & 0x80008000U) | (halves[i] >> 4 & 0x07f007f0U);
+        asm("fma.rn.bf16x2 %0, %1, %2, %3;"
+            : "=r"(pairs[i])
+            : "r"(small), "r"(0x7b807b80U), "r"(0x80008000U));
+    }
+#else
+    for (int i = 0; i < 2; ++i)
+        pairs[i] = pack_bf16(fp8_to_float(static_cast<fp8>(codes >> 16 * i)),
+                             fp8_to_float(static_cast<fp8>(codes >> (16 * i + 8))));
+#endif
+}
+
+__device__ __forceinline__ void int8_to_bf16(std::uint32_t codes, std::uint32_t (&pairs)[2]) {
+#ifdef __CUDACC__
+    // 128 plus the lower seven bits, less 128 or, where the sign is set, 256: each a bfloat16 by its bits.
+    const std::uint32_t halves[2] = {__byte_perm(codes, 0, 0x4140), __byte_perm(codes, 0, 0x4342)};
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const std::uint32_t raised = (halves[i] & 0x007f007fU) | 0x43004300U;
+        const std::uint32_t excess = (halves[i] & 0x00800080U) | 0x43004300U;
+        asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(pairs[i]) : "r"(excess), "r"(0xbf80bf80U), "r"(raised));
+    }
+#else
+    for (int i = 0; i < 2; ++i)
+        pairs[i] = pack_bf16(static_cast<std::int8_t>(codes >> 16 * i),
+                             static_cast<std::int8_t>(codes >> (16 * i + 8)));
+#endif
+}
+
 }  // namespace sluice::kernels::cuda

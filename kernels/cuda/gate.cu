@@ -1,20 +1,10 @@
+#include "kernels/cuda/activate.cuh"
 #include "kernels/cuda/columns.cuh"
-#include "kernels/cuda/math.cuh"
 #include "kernels/cuda/quad.cuh"
 #include "kernels/cuda/run.hpp"
 
 namespace sluice::kernels::cuda {
 namespace {
-
-// Tanh-GELU is x sigmoid(2u) with u = sqrt(2 / pi) (x + 0.044715 x^3), because (1 + tanh u) / 2 =
-// sigmoid(2u).
-template <Activation Kind>
-__device__ __forceinline__ float activate(float x) {
-    if constexpr (Kind == Activation::Silu)
-        return x * sigmoid(x);
-    else
-        return x * sigmoid(x * __fmaf_rn(x * x, 0.07135481627F, 1.595769122F));
-}
 
 template <Activation Kind, bool Whole>
 __global__ void gate_rows(GateArgs args) {

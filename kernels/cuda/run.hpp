@@ -21,6 +21,14 @@ inline constexpr int kMostSlices = 32, kMostChoices = 64;
 inline constexpr int kMostListed = 4096;
 inline constexpr std::int64_t kWidestSlice = 1 << 19;
 
+void run_pack(const PackArgs& args, const Execution& execution);
+// Whether all weights are packed for these kernels.
+bool are_packed(const ProductArgs& args);
+bool are_packed(const ExpertProductArgs& args);
+void run_product(const ProductArgs& args, const Execution& execution);
+std::size_t product_workspace(const ProductArgs& args);
+void run_expert_product(const ExpertProductArgs& args, const Execution& execution);
+std::size_t expert_product_workspace(const ExpertProductArgs& args);
 void run_embed(const EmbedArgs& args, const Execution& execution);
 void run_rms_norm(const RmsNormArgs& args, const Execution& execution);
 void run_seam(const SeamArgs& args, const Execution& execution);

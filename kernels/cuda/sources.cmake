@@ -2,6 +2,15 @@
 # kernels are compiled again there. One line an operation.
 set(SLUICE_CUDA_KERNELS
   cuda/device.cpp
+  cuda/memory.cpp
+  cuda/pack.cpp
+  cuda/product.cpp
+  cuda/product_convert.cu
+  cuda/product_bf16.cu
+  cuda/product_fp8.cu
+  cuda/product_int8.cu
+  cuda/product_f32.cu
+  cuda/product_finish.cu
   cuda/embed.cu
   cuda/rms_norm.cu
   cuda/seam.cu
@@ -17,6 +26,9 @@ set(SLUICE_CUDA_KERNELS
 set(SLUICE_CUDA_TABLES
   execution.cpp
   machine.cpp
+  tables/pack.cpp
+  tables/product.cpp
+  tables/expert_product.cpp
   tables/embed.cpp
   tables/rms_norm.cpp
   tables/seam.cpp

@@ -1,7 +1,9 @@
 #include "kernels/cpu/pack.hpp"
 
+#include "kernels/cuda/run.hpp"
 #include "kernels/kernel.hpp"
 #include "kernels/reference/pack_reference.hpp"
+#include "kernels/tables/fits.hpp"
 
 #include <array>
 
@@ -10,6 +12,9 @@ namespace sluice::kernels {
 template <>
 std::span<const Kernel<PackArgs>> kernels<PackArgs>() {
     static constexpr std::array table = {
+#ifdef SLUICE_WITH_CUDA
+        Kernel<PackArgs>{"cuda", Family::Cuda, &with_cuda, &cuda::run_pack},
+#endif
         Kernel<PackArgs>{"cpu", Family::Cpu, &cpu::fits_pack, &cpu::run_pack},
         Kernel<PackArgs>{"reference", Family::Reference, &reference::fits_pack, &reference::run_pack},
     };

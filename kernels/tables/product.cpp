@@ -1,5 +1,6 @@
 #include "kernels/cpu/product.hpp"
 
+#include "kernels/cuda/run.hpp"
 #include "kernels/kernel.hpp"
 #include "kernels/reference/product_reference.hpp"
 
@@ -7,10 +8,23 @@
 
 namespace sluice::kernels {
 
+#ifdef SLUICE_WITH_CUDA
+namespace {
+
+bool with_cuda_and_packed(const ProductArgs& args, const Machine& machine) {
+    return machine.cuda() && cuda::are_packed(args);
+}
+
+}  // namespace
+#endif
+
 template <>
 std::span<const Kernel<ProductArgs>> kernels<ProductArgs>() {
     using Entry = Kernel<ProductArgs>;
     static constexpr std::array table = {
+#ifdef SLUICE_WITH_CUDA
+        Entry{"cuda", Family::Cuda, &with_cuda_and_packed, &cuda::run_product, &cuda::product_workspace},
+#endif
 #if defined(__x86_64__)
         Entry{"cpu.avx512_bf16", Family::Cpu, &cpu::fits_product_avx512_bf16, &cpu::run_product_avx512_bf16},
         Entry{"cpu.avx512", Family::Cpu, &cpu::fits_product_avx512, &cpu::run_product_avx512},

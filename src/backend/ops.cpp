@@ -166,26 +166,22 @@ void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView
     check_matrix(x, "expert_product x");
     check_matrix(out, "expert_product out");
     check(offsets, DType::I32, {static_cast<std::int64_t>(experts.size()) + 1}, "expert_product offsets");
-    const auto* offset = offsets.as<std::int32_t>();
-    std::vector<kernels::ProductJob>& jobs = cleared_jobs();
-    for (std::size_t e = 0; e < experts.size(); ++e) {
-        const std::int64_t first = offset[e];
-        const std::int64_t rows = offset[e + 1] - first;
-        if (rows == 0) continue;
-        kernels::ProductJob job;
-        job.weight = experts[e].get();
-        job.x = tokens ? x.as<float>() : x.as<float>() + first * x.row_stride;
-        job.x_stride = x.row_stride;
-        job.gather = tokens ? tokens->as<std::int32_t>() + first : nullptr;
-        job.rows = rows;
-        job.out = out.as<float>() + first * out.row_stride;
-        job.out_stride = out.row_stride;
-        jobs.push_back(job);
+    expect(!tokens || tokens->shape[0] >= out.shape[0], "expert_product: {} tokens, out {}",
+           tokens ? tokens->shape[0] : 0, out.shape.text());
+    kernels::ExpertProductArgs args;
+    args.experts = experts;
+    args.x = x.as<float>();
+    args.x_stride = x.row_stride;
+    args.tokens = tokens ? tokens->as<std::int32_t>() : nullptr;
+    args.offsets = offsets.as<std::int32_t>();
+    args.most_rows = out.shape[0];
+    if (gate) {
+        args.outputs = kernels::Outputs::Gated;
+        args.activation = *gate;
     }
-    if (gate)
-        run("expert_product", kernels::ProductArgs{jobs, kernels::Outputs::Gated, *gate});
-    else
-        run("expert_product", kernels::ProductArgs{jobs});
+    args.out = out.as<float>();
+    args.out_stride = out.row_stride;
+    run("expert_product", args);
 }
 
 void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, ConstView positions,

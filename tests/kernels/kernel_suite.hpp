@@ -17,6 +17,15 @@ namespace sluice::test {
 // Half the distance from 1 to the next float32: the rounding error of one operation.
 inline constexpr double kUnit = 0x1p-24;
 
+// With the workspace that it asks for; returns when it has ended.
+template <class Args>
+void run_to_end(const Kernel<Args>& kernel, const Args& args, int threads = 1) {
+    std::vector<std::byte> workspace(workspace_of(kernel, args));
+    const Execution execution{threads, nullptr, workspace.data(), workspace.size()};
+    kernel.run(args, execution);
+    synchronize(kernel.family, execution);
+}
+
 // A suite whose parameter is an index into kernels<Args>().
 template <class Args>
 class KernelSuite : public testing::TestWithParam<std::size_t> {
@@ -25,13 +34,7 @@ protected:
     void SetUp() override {
         if (!at(GetParam()).fits({}, this_machine())) GTEST_SKIP() << "this machine cannot run it";
     }
-    void run(const Args& args, int threads = 1) const {
-        const Kernel<Args>& kernel = at(GetParam());
-        std::vector<std::byte> workspace(workspace_of(kernel, args));
-        const Execution execution{threads, nullptr, workspace.data(), workspace.size()};
-        kernel.run(args, execution);
-        synchronize(kernel.family, execution);
-    }
+    void run(const Args& args, int threads = 1) const { run_to_end(at(GetParam()), args, threads); }
     static void reference(const Args& args) { choose(Family::Reference, args, this_machine()).run(args, {}); }
 };
 

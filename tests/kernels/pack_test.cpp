@@ -1,52 +1,50 @@
 // What packing checks and reports, and the matrices it reads.
 #include "core/error.hpp"
+#include "kernels/kernel_suite.hpp"
 #include "kernels/product_fixture.hpp"
-
-#include <gtest/gtest.h>
 
 namespace sluice::test {
 namespace {
 
-TEST(Pack, RefusesPartsThatMakeNoWhole) {
+class Pack : public KernelSuite<PackArgs> {
+protected:
+    Family family() const { return at(GetParam()).family; }
+};
+
+TEST_P(Pack, RefusesPartsThatMakeNoWhole) {
     const Kind kind = all_kinds()[6];  // fp8 in blocks
     const TestWeight weight(kind, 64, 300, 1);
-    for (const Family family : {Family::Reference, Family::Cpu}) {
-        const auto refused = [&](const std::vector<WeightPart>& parts) {
-            EXPECT_THROW(pack(family, parts, kind), Error);
-        };
-        refused({});
-        refused({{weight.slice(0, 30, 0, 300), 0, 0}, {weight.slice(31, 33, 0, 300), 31, 0}});  // hole
-        refused({{weight.slice(0, 30, 0, 300), 0, 0}, {weight.slice(29, 35, 0, 300), 29, 0}});  // overlap
-        refused(
-            {{weight.slice(0, 64, 0, 128), 0, 0}, {weight.slice(0, 63, 128, 128), 0, 1}});  // short segment
-        refused({{weight.slice(0, 32, 0, 200), 0, 0}, {weight.slice(32, 32, 50, 200), 32, 0}});  // other grid
-        HostMatrix plain = weight.slice(32, 32, 0, 300);
-        plain.scales = nullptr;
-        refused({{weight.slice(0, 32, 0, 300), 0, 0}, {plain, 32, 0}});  // unquantised half
-        for (const DType dtype : {DType::I32, DType::U8}) {
-            plain.dtype = dtype;
-            refused({{plain, 0, 0}});
-        }
+    const auto refused = [&](const std::vector<WeightPart>& parts) {
+        EXPECT_THROW(pack(family(), parts, kind), Error);
+    };
+    refused({});
+    refused({{weight.slice(0, 30, 0, 300), 0, 0}, {weight.slice(31, 33, 0, 300), 31, 0}});   // hole
+    refused({{weight.slice(0, 30, 0, 300), 0, 0}, {weight.slice(29, 35, 0, 300), 29, 0}});   // overlap
+    refused({{weight.slice(0, 64, 0, 128), 0, 0}, {weight.slice(0, 63, 128, 128), 0, 1}});   // short segment
+    refused({{weight.slice(0, 32, 0, 200), 0, 0}, {weight.slice(32, 32, 50, 200), 32, 0}});  // other grid
+    HostMatrix plain = weight.slice(32, 32, 0, 300);
+    plain.scales = nullptr;
+    refused({{weight.slice(0, 32, 0, 300), 0, 0}, {plain, 32, 0}});  // unquantised half
+    for (const DType dtype : {DType::I32, DType::U8}) {
+        plain.dtype = dtype;
+        refused({{plain, 0, 0}});
     }
 }
 
-TEST(Pack, RefusesPartsOfUnlikeCodes) {
+TEST_P(Pack, RefusesPartsOfUnlikeCodes) {
     const Kind fp8{"fp8", DType::F8E4M3, 1, 128, 0, 0, false, Products::Bf16, false, false};
     Kind int8 = fp8, wider = fp8;
     int8.dtype = wider.dtype = DType::I8;
     wider.block_cols = 256;
     const TestWeight a(fp8, 20, 256, 1), b(int8, 20, 256, 2), c(wider, 20, 256, 3);
-    for (const Family family : {Family::Reference, Family::Cpu}) {
-        EXPECT_THROW(pack(family, {{a.whole(), 0, 0}, {b.whole(), 20, 0}}, fp8), Error);
-        EXPECT_THROW(pack(family, {{b.whole(), 0, 0}, {c.whole(), 20, 0}}, int8), Error);
-        EXPECT_EQ(pack(family, {{c.whole(), 0, 0}, {c.whole(), 20, 0}}, wider)->rows, 40);
-        int8.dequantize = true;  // then all are bfloat16
-        EXPECT_EQ(pack(family, {{a.whole(), 0, 0}, {b.whole(), 20, 0}, {c.whole(), 40, 0}}, int8)->rows, 60);
-        int8.dequantize = false;
-    }
+    EXPECT_THROW(pack(family(), {{a.whole(), 0, 0}, {b.whole(), 20, 0}}, fp8), Error);
+    EXPECT_THROW(pack(family(), {{b.whole(), 0, 0}, {c.whole(), 20, 0}}, int8), Error);
+    EXPECT_EQ(pack(family(), {{c.whole(), 0, 0}, {c.whole(), 20, 0}}, wider)->rows, 40);
+    int8.dequantize = true;  // then all are bfloat16
+    EXPECT_EQ(pack(family(), {{a.whole(), 0, 0}, {b.whole(), 20, 0}, {c.whole(), 40, 0}}, int8)->rows, 60);
 }
 
-TEST(Pack, TellsWhatItHolds) {
+TEST(CpuPack, TellsWhatItHolds) {
     const TestWeight weight(all_kinds()[6], 40, 300, 1);  // 3 panels; blocks of 128, 128, 44 columns
     const Packed packed = pack_whole(Family::Cpu, weight);
     EXPECT_EQ(packed->bytes, 3U * 16 * 300 + 3U * 48 * sizeof(float));
@@ -55,21 +53,20 @@ TEST(Pack, TellsWhatItHolds) {
               3U * 16 * 300 + 48 * sizeof(float));
 }
 
-TEST(Pack, CountsWhatItWouldHoldWithoutAnyValues) {
+TEST_P(Pack, CountsWhatItWouldHoldWithoutAnyValues) {
     for (const Kind& kind : all_kinds()) {
         const TestWeight weight(kind, 43, 301, 1);
-        for (const Family family : {Family::Reference, Family::Cpu}) {
-            std::vector<WeightPart> parts{{weight.slice(0, 43, 0, 151), 0, 0},
-                                          {weight.slice(0, 43, 151, 150), 0, 1}};
-            const std::size_t held = pack(family, parts, kind)->bytes;
-            for (WeightPart& part : parts) part.matrix.values = nullptr;
-            std::size_t counted = 0;
-            const PackArgs args{parts, kind.products, kind.dequantize, false, nullptr, &counted};
-            choose(family, args, this_machine()).run(args, {1});
-            EXPECT_EQ(counted, held) << kind.name;
-        }
+        std::vector<WeightPart> parts{{weight.slice(0, 43, 0, 151), 0, 0},
+                                      {weight.slice(0, 43, 151, 150), 0, 1}};
+        const std::size_t held = pack(family(), parts, kind)->bytes;
+        for (WeightPart& part : parts) part.matrix.values = nullptr;
+        std::size_t counted = 0;
+        run({parts, kind.products, kind.dequantize, false, nullptr, &counted});
+        EXPECT_EQ(counted, held) << kind.name;
     }
 }
+
+SLUICE_EVERY_KERNEL(Pack, PackArgs);
 
 TEST(HostMatrixTest, RangesAndTransposesReadTheSameElements) {
     for (const Kind& kind : all_kinds()) {

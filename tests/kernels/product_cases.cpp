@@ -17,16 +17,19 @@ std::size_t out_of_cache() {
 }
 
 // The weights of the last shape asked for: packing them takes longer than most products.
-const std::vector<Packed>& copies_of(const ProductCase& c) {
+const std::vector<Packed>& copies_of(const ProductCase& c, Family family) {
     static ProductCase held;
+    static Family of = Family::Cpu;
     static std::vector<Packed> copies;
-    if (!copies.empty() && held.n == c.n && held.k == c.k && held.dtype == c.dtype) return copies;
+    if (!copies.empty() && held.n == c.n && held.k == c.k && held.dtype == c.dtype && of == family)
+        return copies;
     held = c;
+    of = family;
     copies.clear();
     const StoredWeight stored(c.n, c.k, c.dtype);
     std::size_t bytes = 0;
     do {
-        copies.push_back(stored.pack(Family::Cpu));
+        copies.push_back(stored.pack(family));
         bytes += copies.back()->bytes;
     } while (c.large && bytes < out_of_cache());
     return copies;
@@ -83,16 +86,16 @@ Packed StoredWeight::pack(Family family) const {
 }
 
 ProductCall::ProductCall(const ProductCase& c)
-    : size_(c),
-      copies_(copies_of(c)),
-      x_(Noise(1).vector(c.rows * c.k)),
-      out_(static_cast<std::size_t>(c.rows * c.n)) {}
+    : size_(c), x_(Noise(1).vector(c.rows * c.k)), out_(static_cast<std::size_t>(c.rows * c.n)) {}
 
 ProductArgs ProductCall::args(Family family) {
-    const PackedWeight* weight = copies_[turn_++ % copies_.size()].get();
+    const PackedWeight* weight = nullptr;
     if (family == Family::Reference) {
         if (reference_ == nullptr) reference_ = StoredWeight(size_.n, size_.k, size_.dtype).pack(family);
         weight = reference_.get();
+    } else {
+        const std::vector<Packed>& copies = copies_of(size_, family);
+        weight = copies[turn_++ % copies.size()].get();
     }
     jobs_ = {{weight, x_.data(), size_.k, nullptr, size_.rows, out_.data(), size_.n, 0}};
     return {jobs_};

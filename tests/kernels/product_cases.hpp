@@ -35,7 +35,6 @@ public:
 
 private:
     ProductCase size_;
-    const std::vector<Packed>& copies_;
     Packed reference_;
     std::size_t turn_ = 0;
     std::vector<float> x_, out_;

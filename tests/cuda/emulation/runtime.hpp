@@ -5,6 +5,8 @@
 #include "cuda/emulation/grid.hpp"
 
 #include <cstddef>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 struct dim3 : sluice::emulation::Index {
@@ -12,7 +14,12 @@ struct dim3 : sluice::emulation::Index {
         : Index{x_size, y_size, z_size} {}
 };
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorInvalidConfiguration = 9 };
+enum cudaError_t {
+    cudaSuccess = 0,
+    cudaErrorInvalidValue = 1,
+    cudaErrorMemoryAllocation = 2,
+    cudaErrorInvalidConfiguration = 9
+};
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 using cudaStream_t = struct CUstream_st*;
@@ -27,6 +34,26 @@ inline const char* cudaGetErrorName(cudaError_t error) {
                                             : "cudaErrorInvalidConfiguration";
 }
 inline const char* cudaGetErrorString(cudaError_t) { return "of the emulation"; }
+
+// Device memory is the heap's.
+inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+    constexpr std::size_t kAligned = 256;
+    *memory = std::aligned_alloc(kAligned, (bytes + kAligned - 1) / kAligned * kAligned);
+    return *memory != nullptr || bytes == 0 ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFree(void* memory) { return std::free(memory), cudaSuccess; }
+inline cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return cudaMalloc(memory, bytes); }
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1 };
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+    return std::memcpy(to, from, bytes), cudaSuccess;
+}
+using cudaEvent_t = struct CUevent_st*;
+inline constexpr unsigned cudaEventDisableTiming = 2, cudaStreamNonBlocking = 1;
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned) { return cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
 
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
