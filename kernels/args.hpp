@@ -155,6 +155,8 @@ struct AttentionArgs {
     float scale = 1;
     float softcap = 0;     // 0: none; else c * tanh(score / c)
     float* out = nullptr;  // [rows, heads, value_dim], dense
+    // What a GPU's sequences cannot tell the host: all rows and the greatest context.
+    std::int64_t rows = 0, most_context = 0;
 };
 
 // x[r, i] += bias[i]

@@ -14,6 +14,8 @@ namespace sluice::kernels::cuda {
 inline constexpr std::int64_t kWidestNorm = 32768;
 // Experts of a router: a warp holds their scores in registers.
 inline constexpr int kMostExperts = 512;
+// Of an attention head: shared memory holds a tile of them.
+inline constexpr std::int64_t kWidestKey = 576, kWidestValue = 512;
 // What is combined in a row.
 inline constexpr int kMostSlices = 32, kMostChoices = 64;
 // Tokens that a slice of the vocabulary lists, and has: a block holds them, and what it knows of these, in
@@ -34,6 +36,8 @@ void run_rms_norm(const RmsNormArgs& args, const Execution& execution);
 void run_seam(const SeamArgs& args, const Execution& execution);
 void run_rope(const RopeArgs& args, const Execution& execution);
 void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
+void run_attention(const AttentionArgs& args, const Execution& execution);
+std::size_t attention_workspace(const AttentionArgs& args);
 void run_add_bias(const BiasArgs& args, const Execution& execution);
 void run_gate(const GateArgs& args, const Execution& execution);
 void run_route(const RouteArgs& args, const Execution& execution);

@@ -16,6 +16,7 @@ set(SLUICE_CUDA_KERNELS
   cuda/seam.cu
   cuda/rope.cu
   cuda/store_rows.cu
+  cuda/attention.cu
   cuda/add_bias.cu
   cuda/gate.cu
   cuda/route.cu
@@ -34,6 +35,7 @@ set(SLUICE_CUDA_TABLES
   tables/seam.cpp
   tables/rope.cpp
   tables/store_rows.cpp
+  tables/attention.cpp
   tables/add_bias.cpp
   tables/gate.cpp
   tables/route.cpp

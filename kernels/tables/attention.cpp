@@ -1,4 +1,5 @@
 #include "kernels/cpu/run.hpp"
+#include "kernels/cuda/run.hpp"
 #include "kernels/kernel.hpp"
 #include "kernels/reference/run.hpp"
 #include "kernels/tables/fits.hpp"
@@ -7,20 +8,30 @@
 
 namespace sluice::kernels {
 
-#if defined(__x86_64__)
 namespace {
 
+#ifdef SLUICE_WITH_CUDA
+bool with_cuda_and_bf16(const AttentionArgs& args, const Machine& machine) {
+    return machine.cuda() && args.page_dtype == DType::BF16 && args.key_dim <= cuda::kWidestKey &&
+           args.value_dim <= cuda::kWidestValue && (args.kv_heads == 0 || args.heads % args.kv_heads == 0);
+}
+#endif
+
+#if defined(__x86_64__)
 bool with_bf16_dot(const AttentionArgs& args, const Machine& machine) {
     return machine.avx512_bf16 && !machine.slow_bf16_dot && args.page_dtype == DType::BF16;
 }
+#endif
 
 }  // namespace
-#endif
 
 template <>
 std::span<const Kernel<AttentionArgs>> kernels<AttentionArgs>() {
     using Entry = Kernel<AttentionArgs>;
     static constexpr std::array table = {
+#ifdef SLUICE_WITH_CUDA
+        Entry{"cuda", Family::Cuda, &with_cuda_and_bf16, &cuda::run_attention, &cuda::attention_workspace},
+#endif
 #if defined(__x86_64__)
         Entry{"cpu.avx512_bf16", Family::Cpu, &with_bf16_dot, &cpu::run_attention_avx512_bf16},
         Entry{"cpu.avx512", Family::Cpu, &with_avx512, &cpu::run_attention<cpu::Avx512>},

@@ -254,6 +254,9 @@ void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequence
     args.scale = shape.scale;
     args.softcap = shape.softcap;
     args.out = out.as<float>();
+    args.rows = q.shape[0];
+    for (const kernels::SequenceRows& sequence : sequences)
+        args.most_context = std::max(args.most_context, sequence.context);
     run("attention", args);
 }
 

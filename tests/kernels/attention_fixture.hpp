@@ -3,6 +3,7 @@
 
 #include "kernel_suite.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -13,12 +14,14 @@ struct Heads {
     bool aliased = false;  // values are the keys' first columns
     DType dtype = DType::BF16;
     float softcap = 0;
+    std::int64_t gap = 3;  // elements between two rows of the pages; with 3 of them, rows are not aligned
 };
 
 inline std::vector<Heads> all_heads() {
     return {{4, 1, 80, 64, true},
             {4, 1, 80, 64, true, DType::F32},
-            {7, 1, 576, 512, true},
+            {7, 1, 576, 512, true, DType::BF16, 0, 8},
+            {5, 1, 20, 20, true, DType::BF16, 0, 4},
             {8, 2, 24, 24, false},
             {8, 2, 24, 24, false, DType::F32, 5},
             {8, 2, 128, 128, false, DType::BF16, 30},
@@ -27,7 +30,7 @@ inline std::vector<Heads> all_heads() {
             {1, 1, 1, 1, false},
             {6, 2, 32, 32, false},
             {8, 1, 16, 16, false},
-            {12, 2, 64, 64, false}};
+            {12, 2, 64, 64, false, DType::BF16, 0, 8}};
 }
 
 // Grouped queries: every head width and group size of the usual models.
@@ -84,7 +87,7 @@ class Pages {
 public:
     Pages(const Heads& heads, std::int64_t pages, std::uint64_t order)
         : heads_(heads), free_(static_cast<std::size_t>(pages)) {
-        stride_ = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim)) + 3;
+        stride_ = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim)) + heads.gap;
         const auto size = static_cast<std::size_t>(pages * kPageTokens * stride_);
         floats_.assign(heads.dtype == DType::F32 ? size : 0, NAN);
         halves_.assign(heads.dtype == DType::BF16 ? size : 0, to_bf16(NAN));
@@ -155,6 +158,22 @@ protected:
         all.slow_bf16_dot = false;
         return all;
     }
+    // With what an implementation on a GPU needs: sequences where it can read them, and what they add up to.
+    void run(AttentionArgs args, int threads = 1) const {
+        const std::vector<SequenceRows> sequences(args.sequences.begin(), args.sequences.end());
+        args.sequences = sequences;
+        for (const SequenceRows& sequence : sequences) {
+            args.rows += sequence.rows;
+            args.most_context = std::max(args.most_context, sequence.context);
+        }
+        if (with_workspace_) return KernelSuite::run(args, threads);
+        kernel().run(args, {threads});
+        synchronize(kernel().family, {threads});
+    }
+    bool with_workspace_ = true;
+
+    // Whether queries and weights are rounded to bfloat16.
+    bool rounds() const { return kernel().name == "cpu.avx512_bf16" || kernel().family == Family::Cuda; }
     bool takes(const Heads& heads) const {
         AttentionArgs args;
         args.page_dtype = heads.dtype;
@@ -168,7 +187,7 @@ protected:
     // Weights w (1 + d) with |d| <= u, normalised by their own sum, move the mean m of values v by the mean
     // of d (v - m) over 1 - u at most; values are at most 1 in size.
     double weight_bound(double mean) const {
-        const double u = kernel().name == "cpu.avx512_bf16" ? 0x1p-8 : 0;
+        const double u = rounds() ? 0x1p-8 : 0;
         return u / (1 - u) * (1 + std::abs(mean));
     }
 };
