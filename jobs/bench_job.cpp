@@ -86,14 +86,14 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     run.ranks_here = setup.placement.local_size;
     run.ceilings = measure_ceilings(world, setup.threads, options);
     OpClock clock;
-    const Ops ops(kernels::Family::Cpu, setup.threads, &clock);
+    const Ops ops = ops_of(setup, &clock);
     Weights weights = load(world, setup, ops, options, run.load);
     if (!options.runs_steps()) return run;
     const ModelConfig& config = setup.checkpoint->config();
     const Roofline roofline(config, setup.shard, weights.bytes, options.kv_dtype);
     LoadedModel model(world, setup, std::move(weights), ops, options.kv_dtype);
     const BenchRoom room(options, setup, requests);
-    fill_with_noise(model.cache(), config.layers.size(), room.pages(), setup.threads);
+    fill_with_noise(ops, model.cache(), config.layers.size(), room.pages());
     job.lead = [&](const Setup&, Engine& engine) {
         BenchMeasure measure(
             {options, requests, setup, room, engine, clock, roofline, run.ceilings.of_a_rank(world.size())});

@@ -108,7 +108,7 @@ void describe(BenchReport& report, const Setup& setup, const BenchOptions& optio
     report.parameters = parameters.total;
     report.active_parameters = parameters.active;
     report.processor = processor_name();
-    report.level = kernels::level_of(kernels::this_machine());
+    report.level = setup.compute.name;
 }
 
 void print_run(const BenchReport& report) {

@@ -5,7 +5,6 @@
 #include "kernels/random.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 namespace sluice {
 namespace {
@@ -70,7 +69,7 @@ std::vector<StepPlan> prefill_steps(int prompts, int length, int rows, RandomTok
 }
 
 // One page of it, copied: what the numbers are changes nothing but that they must differ.
-void fill_with_noise(const KvCache& cache, std::size_t layers, std::int64_t pages, int threads) {
+void fill_with_noise(const Ops& ops, const KvCache& cache, std::size_t layers, std::int64_t pages) {
     for (std::size_t layer = 0; layer < layers; ++layer) {
         const View view = cache.layer(static_cast<int>(layer));
         const std::int64_t elements = kPage * view.shape[2];
@@ -83,11 +82,12 @@ void fill_with_noise(const KvCache& cache, std::size_t layers, std::int64_t page
             else
                 reinterpret_cast<bf16*>(page.data())[i] = to_bf16(value);
         }
-        kernels::cpu::over_rows(pages, elements, threads, [&](std::int64_t begin, std::int64_t end) {
+        kernels::cpu::over_rows(pages, elements, ops.threads(), [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t i = begin; i < end; ++i)
-                std::memcpy(view.as<std::byte>() + static_cast<std::size_t>(i) * page.size(), page.data(),
-                            page.size());
+                ops.upload(page.data(), view.as<std::byte>() + static_cast<std::size_t>(i) * page.size(),
+                           page.size());
         });
+        ops.synchronize();
     }
 }
 

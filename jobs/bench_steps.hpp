@@ -34,6 +34,6 @@ StepPlan decode_step(int batch, int context, RandomTokens& tokens);
 std::vector<StepPlan> prefill_steps(int prompts, int length, int rows, RandomTokens& tokens);
 
 // Fills the first `pages` of every layer with numbers of the size that keys and values have.
-void fill_with_noise(const KvCache& cache, std::size_t layers, std::int64_t pages, int threads);
+void fill_with_noise(const Ops& ops, const KvCache& cache, std::size_t layers, std::int64_t pages);
 
 }  // namespace sluice

@@ -58,8 +58,9 @@ RunRecord record_of(const Setup& setup, const JobOptions& options, const FileJob
     record.add_json("max_seq_len", std::to_string(setup.limits.positions));
     record.add_text("gemm", options.gemm == Products::Fp8 ? "fp8" : "bf16");
     record.add_text("kv_dtype", name_of(options.kv_dtype));
-    // SLUICE_ISA lowers the one; sums of other rank counts than these are in an order of their own.
-    record.add_text("instruction_set", kernels::level_of(kernels::this_machine()));
+    // SLUICE_ISA or --device changes the one; sums of other rank counts than these are in an order of their
+    // own.
+    record.add_text("instruction_set", setup.compute.level);
     record.add_text(
         "sums", setup.shard.sums_by_slices() ? "by slices" : fmt::format("of {} ranks", setup.shard.ranks));
     return record;

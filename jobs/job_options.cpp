@@ -140,8 +140,8 @@ void add_ranks(CLI::App& app, JobOptions& o) {
     app.add_option("--tp", o.tp, "Tensor-parallel ranks; 0: all ranks of the job")
         ->capture_default_str()
         ->group(group);
-    app.add_option("--device", o.device, "auto or cpu")
-        ->check(CLI::IsMember({"auto", "cpu"}))
+    app.add_option("--device", o.device, "auto (a GPU where every rank has one, else the CPU), cpu or cuda")
+        ->check(CLI::IsMember({"auto", "cpu", "cuda"}).description(""))
         ->capture_default_str()
         ->group(group);
     choice(app, "--gemm", o.gemm, {{"bf16", kernels::Products::Bf16}, {"fp8", kernels::Products::Fp8}},

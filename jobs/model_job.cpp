@@ -1,6 +1,6 @@
 #include "jobs/model_job.hpp"
 
-#include "backend/devices.hpp"
+#include "backend/available_memory.hpp"
 #include "checkpoint/hf_files.hpp"
 #include "comm/collectives.hpp"
 #include "comm/rank_state.hpp"
@@ -58,7 +58,12 @@ MemoryRequest memory_request(const Setup& setup, const JobOptions& options, cons
     const int most = setup.checkpoint->config().max_length;
     const int longest = job.longest > 0 ? std::min(job.longest, most) : most;
     MemoryRequest request;
-    request.available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
+    const ComputeDevice& compute = setup.compute;
+    request.available =
+        available_memory(compute.family, compute.device) / static_cast<std::uint64_t>(compute.sharing);
+    request.host_available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
+    request.family = compute.family;
+    request.device = compute.device;
     request.kv_memory = options.kv_memory;
     request.kv_dtype = options.kv_dtype;
     request.router = router_type(*setup.checkpoint);
@@ -91,8 +96,8 @@ void plan(Setup& setup, const JobOptions& options, const ModelJob& job) {
 int least(Communicator& world, int mine) { return std::ranges::min(gather_values(world, mine)); }
 
 // Levels round differently: mixed, the ranks' count and place would show in the results.
-void require_one_level(Communicator& world) {
-    const std::vector<std::string> levels = gather_strings(world, kernels::level_of(kernels::this_machine()));
+void require_one_level(Communicator& world, const ComputeDevice& compute) {
+    const std::vector<std::string> levels = gather_strings(world, compute.level);
     for (std::size_t rank = 1; rank < levels.size(); ++rank) {
         if (levels[rank] == levels[0]) continue;
         throw AgreedError(
@@ -108,7 +113,8 @@ void require_one_level(Communicator& world) {
 Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& job) {
     Setup setup;
     setup.placement = find_placement(world);
-    require_one_level(world);
+    setup.compute = choose_compute_device(world, options.device, setup.placement);
+    require_one_level(world, setup.compute);
     run_together(world, "preparing", [&] {
         job.check();
         open_model(setup, world, options);
@@ -148,7 +154,7 @@ void log_plan(const Setup& setup, const JobOptions& options) {
     const ModelConfig& config = setup.checkpoint->config();
     log_info("{}: {} layers, {} slices; {} of {}, {}", options.model.string(), config.layers.size(),
              setup.shard.slices, counted(setup.shard.ranks, "rank"), counted(setup.threads, "thread"),
-             kernels::level_of(kernels::this_machine()));
+             setup.compute.name);
     if (!setup.shard.sums_by_slices()) {
         log_warning(
             "{} slices a rank are no power of two: the last bits differ from those on other numbers of ranks",
@@ -161,10 +167,7 @@ void log_plan(const Setup& setup, const JobOptions& options) {
             options.model.string());
     }
     if (setup.chat_format != nullptr) warn_of_unknown_tokens(*setup.chat_format, *setup.tokenizer);
-    const std::vector<Device> gpus = cuda_devices();
-    if (options.device == "auto" && !gpus.empty()) {
-        log_info("{} is here, but this version computes on the CPU", gpus.front().name);
-    }
+    if (!setup.compute.without.empty()) log_info("computing on the CPU: {}", setup.compute.without);
     log_info("steps of up to {} sequences and {} tokens", setup.batch.sequences, setup.batch.rows);
     log_info("each rank: weights {}, workspace {}, KV cache {} ({} tokens)", bytes_text(setup.memory.weights),
              bytes_text(setup.memory.workspace), bytes_text(setup.memory.kv),
@@ -269,13 +272,17 @@ ExitCode LoadedModel::run(const ModelJob& job) {
     return static_cast<ExitCode>(end[0]);
 }
 
+Ops ops_of(const Setup& setup, OpClock* clock) {
+    return {setup.compute.family, setup.threads, clock, setup.compute.device};
+}
+
 ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job) {
     catch_stop_signals();
     Setup setup = prepare(world, options, job);
     if (world.rank() == 0) log_plan(setup, options);
     if (options.dry_run) return ExitCode::Complete;
 
-    const Ops ops(kernels::Family::Cpu, setup.threads);
+    const Ops ops = ops_of(setup);
     Weights weights = load_model(world, setup, ops, options);
     return LoadedModel(world, setup, std::move(weights), ops, options.kv_dtype).run(job);
 }

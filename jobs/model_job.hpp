@@ -12,6 +12,7 @@
 #include "engine/memory_plan.hpp"
 #include "engine/request_encoder.hpp"
 #include "engine/scheduler.hpp"
+#include "jobs/compute_device.hpp"
 #include "jobs/job_options.hpp"
 #include "jobs/metrics.hpp"
 #include "model/shard.hpp"
@@ -34,6 +35,7 @@ struct Setup {
     std::optional<ChatTemplate> chat;
     const ChatFormat* chat_format = nullptr;  // nullptr: the checkpoint's own template
     Placement placement;
+    ComputeDevice compute;
     Shard shard;
     int threads = 1;
     BatchLimits batch;     // the most that the scheduler may run
@@ -84,6 +86,9 @@ private:
     std::optional<Sampler> sampler_;
     std::optional<Engine> engine_;
 };
+
+// What it computes with, until the job ends.
+Ops ops_of(const Setup& setup, OpClock* clock = nullptr);
 
 // All of it. Runs on every rank of `world`. Errors that a user can act on are agreed upon by all ranks
 // (AgreedError).

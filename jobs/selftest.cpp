@@ -1,5 +1,6 @@
 #include "jobs/selftest.hpp"
 
+#include "backend/available_memory.hpp"
 #include "comm/collectives.hpp"
 #include "comm/placement.hpp"
 #include "comm/rank_state.hpp"

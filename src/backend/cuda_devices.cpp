@@ -1,8 +1,21 @@
 #include "backend/devices.hpp"
+#include "kernels/cuda/check.hpp"
+
+#include <fmt/core.h>
+
+#include <algorithm>
 
 #include <cuda_runtime_api.h>
 
 namespace sluice {
+namespace {
+
+// For what no plan counts: the workspace of operations, the arrays of a step, and what the driver and
+// libraries take when they are first used; and claims are rounded up.
+constexpr std::uint64_t kReserve = std::uint64_t{1} << 30;
+constexpr std::uint64_t kReservedShare = 64;
+
+}  // namespace
 
 std::vector<Device> cuda_devices() {
     int count = 0;  // left alone by the call when there is no driver
@@ -11,9 +24,31 @@ std::vector<Device> cuda_devices() {
     for (int i = 0; i < count; ++i) {
         cudaDeviceProp properties{};
         if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-        devices.push_back({properties.name, properties.totalGlobalMem});
+        devices.push_back({properties.name, properties.totalGlobalMem,
+                           fmt::format("{:04x}:{:02x}:{:02x}", properties.pciDomainID, properties.pciBusID,
+                                       properties.pciDeviceID)});
     }
     return devices;
+}
+
+std::string cuda_obstacle() {
+    int count = 0;
+    const cudaError_t answer = cudaGetDeviceCount(&count);
+    if (answer != cudaSuccess) {
+        cudaGetLastError();  // or the next check would find it
+        return fmt::format("the NVIDIA driver cannot be used ({})", cudaGetErrorString(answer));
+    }
+    if (count == 0) return "the NVIDIA driver shows no device (CUDA_VISIBLE_DEVICES hides some)";
+    if (!kernels::cuda::available()) return "the device is older than the kernels, which are for Ampere on";
+    return "";
+}
+
+std::uint64_t cuda_free_memory(int device) {
+    std::size_t free = 0, total = 0;
+    SLUICE_CUDA_CHECK(cudaSetDevice(device));
+    SLUICE_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    const std::uint64_t reserve = std::max<std::uint64_t>(kReserve, total / kReservedShare);
+    return free > reserve ? free - reserve : 0;
 }
 
 }  // namespace sluice

@@ -1,4 +1,4 @@
-// Where tensors live. A device's memory comes with its backend; the host's is here.
+// Where tensors live. A device's memory comes with its backend (backend.hpp); the host's is here.
 #pragma once
 
 #include "core/tensor.hpp"

@@ -30,15 +30,11 @@ std::vector<kernels::ProductJob>& cleared_jobs() {
 
 }  // namespace
 
-Ops::Ops(kernels::Family family, int threads, OpClock* clock)
-    : family_(family), execution_{threads}, memory_(host_memory()), clock_(clock) {
-    expect(threads >= 1, "{} threads", threads);
-}
-
 template <class Args>
 void Ops::run(std::string_view op, const Args& args) const {
     const OpTimer timer(clock_, op);
-    kernels::choose(family_, args, kernels::this_machine()).run(args, execution_);
+    const kernels::Kernel<Args>& kernel = kernels::choose(family_, args, kernels::this_machine());
+    kernel.run(args, with_workspace(kernels::workspace_of(kernel, args)));
 }
 
 Packed Ops::pack(const kernels::PackArgs& args) const {
@@ -58,6 +54,7 @@ std::size_t Ops::packed_bytes(const kernels::PackArgs& args) const {
 }
 
 void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, float scale, View out) const {
+    check_place("embed", {ids, table, out});
     const std::int64_t rows = ids.shape[0];
     check(ids, DType::I32, {rows}, "embed ids");
     check(out, DType::F32, {rows, table.shape[1]}, "embed out");
@@ -77,6 +74,7 @@ void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, float sca
 }
 
 void Ops::rms_norm(ConstView x, ConstView gain, float eps, View out) const {
+    check_place("rms_norm", {x, gain, out});
     check_matrix(x, "rms_norm x");
     check(gain, DType::F32, {x.shape[1]}, "rms_norm gain");
     check(out, DType::F32, x.shape, "rms_norm out");
@@ -86,6 +84,7 @@ void Ops::rms_norm(ConstView x, ConstView gain, float eps, View out) const {
 
 void Ops::seam(View x, ConstView delta, std::optional<ConstView> post_gain, ConstView next_gain, float eps,
                View out) const {
+    check_place("seam", {x, delta, post_gain.value_or(next_gain), next_gain, out});
     check_matrix(x, "seam x");
     check(delta, DType::F32, x.shape, "seam delta");
     check(out, DType::F32, x.shape, "seam out");
@@ -107,12 +106,14 @@ void Ops::seam(View x, ConstView delta, std::optional<ConstView> post_gain, Cons
 }
 
 void Ops::add_bias(ConstView bias, View x) const {
+    check_place("add_bias", {bias, x});
     check_matrix(x, "add_bias x");
     check(bias, DType::F32, {x.shape[1]}, "add_bias bias");
     run("add_bias", kernels::BiasArgs{bias.as<float>(), x.as<float>(), x.row_stride, x.shape[0], x.shape[1]});
 }
 
 void Ops::product(ConstView x, const PackedWeight& weight, View out, std::optional<ConstView> gather) const {
+    check_place("product", {x, out, gather.value_or(x)});
     check_matrix(x, "product x");
     const std::int64_t rows = gather ? gather->shape[0] : x.shape[0];
     expect(x.shape[1] == weight.cols, "product: x {} with a weight of {} columns", x.shape.text(),
@@ -125,6 +126,7 @@ void Ops::product(ConstView x, const PackedWeight& weight, View out, std::option
 }
 
 void Ops::summed_product(ConstView x, const PackedWeight& weight, View out) const {
+    check_place("summed_product", {x, out});
     check_matrix(x, "summed_product x");
     expect(x.shape[1] == weight.cols, "summed_product: x {} with a weight of {} columns", x.shape.text(),
            weight.cols);
@@ -135,6 +137,7 @@ void Ops::summed_product(ConstView x, const PackedWeight& weight, View out) cons
 }
 
 void Ops::gated_product(ConstView x, const PackedWeight& weight, Activation activation, View out) const {
+    check_place("gated_product", {x, out});
     check_matrix(x, "gated_product x");
     expect(x.shape[1] == weight.cols && weight.segments == 1 && weight.rows % 2 == 0,
            "gated_product: x {} with a weight of {} rows, {} columns, {} segments", x.shape.text(),
@@ -147,6 +150,7 @@ void Ops::gated_product(ConstView x, const PackedWeight& weight, Activation acti
 
 void Ops::head_product(ConstView x, std::int64_t x_width, std::span<const Packed> heads,
                        std::int64_t out_width, View out) const {
+    check_place("head_product", {x, out});
     check_matrix(x, "head_product x");
     check_matrix(out, "head_product out");
     const auto count = static_cast<std::int64_t>(heads.size());
@@ -163,6 +167,7 @@ void Ops::head_product(ConstView x, std::int64_t x_width, std::span<const Packed
 
 void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
                          std::span<const Packed> experts, std::optional<Activation> gate, View out) const {
+    check_place("expert_product", {x, tokens.value_or(x), offsets, out});
     check_matrix(x, "expert_product x");
     check_matrix(out, "expert_product out");
     check(offsets, DType::I32, {static_cast<std::int64_t>(experts.size()) + 1}, "expert_product offsets");
@@ -186,6 +191,7 @@ void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView
 
 void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, ConstView positions,
                ConstView table, View out) const {
+    check_place("rope", {x, positions, table, out});
     check_matrix(x, "rope x");
     check_matrix(out, "rope out");
     check(positions, DType::I32, {x.shape[0]}, "rope positions");
@@ -209,6 +215,7 @@ void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, Con
 }
 
 void Ops::store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const {
+    check_place("store_rows", {x, slots, pages});
     check_matrix(x, "store_rows x");
     check(slots, DType::I32, {x.shape[0]}, "store_rows slots");
     expect(pages.shape.rank() == 3 && column + x.shape[1] <= pages.shape[2], "store_rows: x {}, pages {}",
@@ -225,21 +232,19 @@ void Ops::store_rows(ConstView x, ConstView slots, std::int64_t column, View pag
     run("store_rows", args);
 }
 
-void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequences, const PagedRows& cache,
+void Ops::attention(ConstView q, const AttentionRows& rows, const PagedRows& cache,
                     const AttentionShape& shape, View out) const {
+    check_place("attention", {q, cache.pages, out});
     check(q, DType::F32, {q.shape[0], shape.heads * shape.key_dim}, "attention q");
     check(out, DType::F32, {q.shape[0], shape.heads * shape.value_dim}, "attention out");
     check_dense(q, "attention q");
     check_dense(out, "attention out");
-    for (const kernels::SequenceRows& sequence : sequences) {
-        const auto& masked = sequence.masked;
-        expect(masked.empty() || (masked.front() >= 0 && std::is_sorted(masked.begin(), masked.end())),
-               "attention: masked positions must ascend from 0 up");
-    }
     const ConstView& pages = cache.pages;
     kernels::AttentionArgs args;
     args.q = q.as<float>();
-    args.sequences = sequences;
+    args.sequences = rows.sequences;
+    args.rows = q.shape[0];
+    args.most_context = rows.most_context;
     args.keys = pages.data;
     args.values = pages.as<std::byte>() + static_cast<std::size_t>(cache.value_column) * size_of(pages.dtype);
     args.page_dtype = pages.dtype;
@@ -254,14 +259,12 @@ void Ops::attention(ConstView q, std::span<const kernels::SequenceRows> sequence
     args.scale = shape.scale;
     args.softcap = shape.softcap;
     args.out = out.as<float>();
-    args.rows = q.shape[0];
-    for (const kernels::SequenceRows& sequence : sequences)
-        args.most_context = std::max(args.most_context, sequence.context);
     run("attention", args);
 }
 
 void Ops::route(ConstView logits, std::optional<ConstView> bias, const RouterSpec& spec,
                 const Routing& out) const {
+    check_place("route", {logits, bias.value_or(logits), out.expert, out.weight});
     const std::int64_t rows = logits.shape[0];
     check(logits, DType::F32, {rows, spec.experts}, "route logits");
     check(out.expert, DType::I32, {rows, spec.top_k}, "route expert");
@@ -272,6 +275,7 @@ void Ops::route(ConstView logits, std::optional<ConstView> bias, const RouterSpe
 }
 
 void Ops::group(const Routing& routing, std::int32_t first, std::int32_t count, const Grouping& out) const {
+    check_place("group", {routing.expert, out.token, out.offsets, out.place});
     const Shape& pairs = routing.expert.shape;
     check(out.place, DType::I32, pairs, "group place");
     check(out.offsets, DType::I32, {count + 1}, "group offsets");
@@ -284,6 +288,8 @@ void Ops::group(const Routing& routing, std::int32_t first, std::int32_t count, 
 
 void Ops::combine(std::optional<ConstView> partials, ConstView expert_rows, const Routing& routing,
                   const Grouping& grouping, std::span<const std::int32_t> first_expert, View out) const {
+    check_place("combine", {partials.value_or(expert_rows), expert_rows, routing.expert, routing.weight,
+                            grouping.place, out});
     const auto slices = static_cast<int>(first_expert.size()) - 1;
     if (partials) check(*partials, DType::F32, {slices * out.shape[0], out.shape[1]}, "combine partials");
     check_dense(expert_rows, "combine experts");

@@ -1,12 +1,18 @@
 // The operations a decoder is made of: checked views in, the best fitting kernel of one family runs.
 #pragma once
 
+#include "backend/backend.hpp"
 #include "backend/memory.hpp"
 #include "backend/op_clock.hpp"
 #include "core/tensor.hpp"
 #include "kernels/args.hpp"
 #include "kernels/kernel.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -42,14 +48,37 @@ struct AttentionShape {
     float scale = 1, softcap = 0;
 };
 
+// A step's sequences, and what the host must know of them.
+struct AttentionRows {
+    // In the operations' memory, as are the pages and masked positions that they point to.
+    std::span<const kernels::SequenceRows> sequences;
+    std::int64_t most_context = 0;  // of a sequence
+};
+
 class Ops {
 public:
-    // `clock` is told of every operation; null: nobody is.
-    Ops(kernels::Family family, int threads, OpClock* clock = nullptr);
+    // `clock` is told of every operation; null: nobody is. `device`: of a family that has several.
+    Ops(kernels::Family family, int threads, OpClock* clock = nullptr, int device = 0);
 
     kernels::Family family() const { return family_; }
     int threads() const { return execution_.threads; }
-    Memory& memory() const { return memory_; }
+    // Every view that an operation is given lies in this memory. Where that is a device's, operations are
+    // only queued when they return, each behind the one before.
+    Memory& memory() const { return backend_->memory(); }
+    // Of the host: what is copied often lies here.
+    Memory& staging() const { return backend_->staging(); }
+
+    // Bytes of the host's memory to the operations', in turn with the operations: `from` must stay as it is
+    // until synchronize(). Nothing where both are the same.
+    void upload(const void* from, void* to, std::size_t bytes) const;
+    // The other way; they are there when the call returns.
+    void download(const void* from, void* to, std::size_t bytes) const;
+    // Returns when all that was queued is done.
+    void synchronize() const;
+    // How often it was.
+    std::uint64_t synchronizations() const { return synchronizations_; }
+    // A tensor in the operations' memory; `fill` writes its values, through a view in the host's.
+    Tensor filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) const;
 
     Packed pack(const kernels::PackArgs& args) const;
     // What the packed weight would hold, in bytes. Reads no values, which may be null.
@@ -94,7 +123,7 @@ public:
     // width].
     void store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const;
     // q [rows, heads * key_dim] -> out [rows, heads * value_dim].
-    void attention(ConstView q, std::span<const kernels::SequenceRows> sequences, const PagedRows& cache,
+    void attention(ConstView q, const AttentionRows& rows, const PagedRows& cache,
                    const AttentionShape& shape, View out) const;
 
     void route(ConstView logits, std::optional<ConstView> bias, const RouterSpec& spec,
@@ -110,10 +139,16 @@ public:
 private:
     template <class Args>
     void run(std::string_view op, const Args& args) const;
+    // For one operation.
+    kernels::Execution with_workspace(std::size_t bytes) const;
+    // That the operations can reach these.
+    void check_place(std::string_view op, std::initializer_list<ConstView> views) const;
 
     kernels::Family family_;
+    std::unique_ptr<Backend> backend_;
     kernels::Execution execution_;
-    Memory& memory_;
+    mutable std::uint64_t synchronizations_ = 0;
+    mutable Tensor workspace_;  // as large as an operation needed yet
     OpClock* clock_;
 };
 

@@ -8,8 +8,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
-#include <limits>
 
 namespace sluice {
 namespace {
@@ -26,48 +24,6 @@ std::uint64_t kv_budget(const MemoryRequest& request, std::uint64_t left, std::u
     require(problem == std::errc{} && rest == end && percent > 0 && percent <= 100, ExitCode::Usage,
             "--kv-memory: '{}' is no share; write e.g. 80%", request.kv_memory);
     return static_cast<std::uint64_t>(static_cast<double>(left) * percent / 100);
-}
-
-constexpr std::uint64_t kUnlimited = std::numeric_limits<std::uint64_t>::max();
-
-std::uint64_t read_number(const std::string& path) {
-    std::ifstream file(path);
-    std::uint64_t value = 0;
-    return file >> value ? value : kUnlimited;
-}
-
-// The value of `key` in a file of "key value" lines, 0 without.
-std::uint64_t read_key(const std::string& path, const std::string& key) {
-    std::ifstream file(path);
-    std::string name;
-    for (std::uint64_t value = 0; file >> name >> value;) {
-        if (name == key) return value;
-    }
-    return 0;
-}
-
-// What one control group (version 2) leaves of its limit; its file cache can be given up.
-std::uint64_t group_leaves(const std::string& path) {
-    const std::uint64_t limit = read_number(path + "/memory.max");
-    const std::uint64_t used = read_number(path + "/memory.current");
-    if (limit == kUnlimited || used == kUnlimited) return kUnlimited;
-    const std::string detail = path + "/memory.stat";
-    const std::uint64_t cache = read_key(detail, "inactive_file") + read_key(detail, "active_file");
-    const std::uint64_t kept = used > cache ? used - cache : 0;
-    return limit > kept ? limit - kept : 0;
-}
-
-// The least that this process's group and those around it leave: Slurm limits the job's, not the task's.
-std::uint64_t control_groups_leave() {
-    std::string path;
-    std::ifstream membership("/proc/self/cgroup");
-    for (std::string line; std::getline(membership, line);) {
-        if (line.starts_with("0::")) path = line.substr(3);
-    }
-    std::uint64_t least = group_leaves("/sys/fs/cgroup");
-    for (; path.size() > 1; path.resize(path.rfind('/')))
-        least = std::min(least, group_leaves("/sys/fs/cgroup" + path));
-    return least;
 }
 
 constexpr int kMostRows = 1024, kLeastRows = 128;
@@ -94,6 +50,18 @@ BatchLimits complete(BatchLimits given, int rows) {
     return batch;
 }
 
+// `together`: weights lie in the host's memory, as what is read does.
+void require_room_to_load(const MemoryPlan& plan, const MemoryRequest& request, bool together,
+                          const Shard& shard) {
+    const std::uint64_t weights = together ? plan.weights : 0;
+    const std::uint64_t available = together ? request.available : request.host_available;
+    require(weights + plan.staging <= available, ExitCode::Checkpoint,
+            "the model does not fit in memory while it is loaded: weights {} + tensors that are read and not "
+            "yet packed {} on each rank, where {} is available. Use more ranks (this checkpoint runs on {})",
+            bytes_text(weights), bytes_text(plan.staging), bytes_text(available),
+            possible_ranks(shard.slices));
+}
+
 }  // namespace
 
 DecoderLimits limits_of(BatchLimits batch, bool all_logits, int positions) {
@@ -103,7 +71,7 @@ DecoderLimits limits_of(BatchLimits batch, bool all_logits, int positions) {
 BatchLimits choose_batch(const ModelConfig& config, const Shard& shard, const MemoryRequest& request,
                          BatchLimits given, bool all_logits) {
     if (given.sequences > 0 && given.rows > 0) return given;
-    const Ops ops(request.family, 1);
+    const Ops ops(request.family, 1, nullptr, request.device);
     const std::uint64_t weights = weight_bytes(config, shard, request.router, ops).all;
     const std::uint64_t left = request.available > weights ? request.available - weights : 0;
     for (int rows = kMostRows; rows > kLeastRows; rows /= 2) {
@@ -118,7 +86,7 @@ BatchLimits choose_batch(const ModelConfig& config, const Shard& shard, const Me
 
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request) {
     MemoryPlan plan;
-    const Ops ops(request.family, 1);
+    const Ops ops(request.family, 1, nullptr, request.device);
     const WeightBytes weights = weight_bytes(config, shard, request.router, ops);
     plan.weights = weights.all;
     plan.staging = weights.staging;
@@ -140,25 +108,12 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), or a smaller "
             "--kv-memory, --max-batch or --max-batch-tokens",
             sum, possible_ranks(shard.slices));
-    require(plan.weights + plan.staging <= request.available, ExitCode::Checkpoint,
-            "the model does not fit in memory while it is loaded: weights {} + tensors that are read and not "
-            "yet packed {} on each rank, where {} is available. Use more ranks (this checkpoint runs on {})",
-            bytes_text(plan.weights), bytes_text(plan.staging), bytes_text(request.available),
-            possible_ranks(shard.slices));
+    require_room_to_load(plan, request, ops.memory().place() == Place::Host, shard);
     require(static_cast<std::uint64_t>(plan.pages) >= one, ExitCode::Checkpoint,
             "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "
             "--max-seq-len",
             request.limits.positions, bytes_text(one * page), sum);
     return plan;
-}
-
-std::uint64_t available_host_memory() {
-    std::uint64_t available = kUnlimited;
-    std::ifstream info("/proc/meminfo");
-    for (std::string line; std::getline(info, line);) {
-        if (line.starts_with("MemAvailable:")) available = std::stoull(line.substr(13)) * 1024;
-    }
-    return std::min(available, control_groups_leave());
 }
 
 }  // namespace sluice

@@ -11,18 +11,22 @@
 namespace sluice {
 
 struct MemoryRequest {
-    std::uint64_t available = 0;  // for this rank
-    std::string kv_memory;        // "20GiB", "80%" of what is left after weights and workspace; empty: choose
+    std::uint64_t available = 0;  // for this rank, of the memory that operations work on
+    // Likewise of the host's; where operations work on that, it is not looked at.
+    std::uint64_t host_available = 0;
+    std::string kv_memory;  // "20GiB", "80%" of what is left after weights and workspace; empty: choose
     DType kv_dtype = DType::BF16;
     DType router = DType::BF16;  // as the checkpoint stores routers: BF16 or F32
     kernels::Family family = kernels::Family::Cpu;
+    int device = 0;  // of the family
     DecoderLimits limits;
     int sequences = 0;  // running at once
 };
 
 struct MemoryPlan {
     std::uint64_t weights = 0, workspace = 0, kv = 0;
-    std::uint64_t staging = 0;  // beside the weights, while they are loaded
+    // Of the host's memory, while weights are loaded: beside them, if they are there.
+    std::uint64_t staging = 0;
     int pages = 0;
 };
 
@@ -46,8 +50,5 @@ DecoderLimits limits_of(BatchLimits batch, bool all_logits, int positions);
 // The cache must hold at least one sequence of limits.positions. ExitCode::Checkpoint, with the sum written
 // out, when it does not fit.
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request);
-
-// Memory this process may still take: what the system has available, or its control group's limit leaves.
-std::uint64_t available_host_memory();
 
 }  // namespace sluice

@@ -106,10 +106,19 @@ int pick_filtered(std::span<const VocabCandidate> candidates, double mass, bool 
 
 Sampler::Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vocabulary,
                  std::vector<std::int32_t> first_id)
-    : ops_(ops), ranks_(ranks), shard_(shard), vocabulary_(vocabulary), first_id_(std::move(first_id)) {}
+    : ops_(ops),
+      ranks_(ranks),
+      shard_(shard),
+      vocabulary_(vocabulary),
+      first_id_(std::move(first_id)),
+      asked_(ops),
+      answered_(ops) {}
 
 std::vector<Pick> Sampler::pick(ConstView logits, std::span<const SampleRow> rows) {
-    if (rows.empty()) return {};
+    if (rows.empty()) {
+        ops_.synchronize();  // or the next step would pay for this one
+        return {};
+    }
     const Gathered all = gather(logits, rows);
     std::vector<Pick> picks;
     for (std::size_t row = 0; row < rows.size(); ++row)
@@ -121,40 +130,68 @@ Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> r
     Gathered all;
     all.rows = rows.size();
     all.local_slices = first_id_.size() - 1;
-    std::vector<VocabRow> asked;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        const Choice& choice = rows[i].choice;
-        const float temperature = choice.temperature > 0 ? choice.temperature : 1;
-        asked.push_back({static_cast<std::int32_t>(i), temperature, choice.repetition_penalty, rows[i].seen,
-                         candidates_for(choice), choice.draw_key, rows[i].logprobs, rows[i].target});
-        all.most = std::max(all.most, static_cast<std::size_t>(candidates_for(choice)));
-        all.most_likely = std::max(all.most_likely, static_cast<std::size_t>(rows[i].logprobs));
+    for (const SampleRow& row : rows) {
+        all.most = std::max(all.most, static_cast<std::size_t>(candidates_for(row.choice)));
+        all.most_likely = std::max(all.most_likely, static_cast<std::size_t>(row.logprobs));
     }
-    std::vector<VocabSummary> summaries(all.rows * all.local_slices);
-    std::vector<VocabCandidate> candidates(summaries.size() * all.most);
-    std::vector<VocabCandidate> likely(summaries.size() * all.most_likely);
-    kernels::VocabArgs args;
+    const std::size_t local = all.rows * all.local_slices;
+    answered_.begin(Exchange::room_for<VocabSummary>(local) +
+                    Exchange::room_for<VocabCandidate>(local * all.most) +
+                    Exchange::room_for<VocabCandidate>(local * all.most_likely));
+    const auto summaries = answered_.place<VocabSummary>(local);
+    const auto candidates = answered_.place<VocabCandidate>(local * all.most);
+    const auto likely = answered_.place<VocabCandidate>(local * all.most_likely);
+    kernels::VocabArgs args = place_wishes(rows);
     args.logits = logits.as<float>();
     args.stride = logits.row_stride;
-    args.rows = asked;
-    args.first_id = first_id_;
     args.first_slice = shard_.first();
-    args.summaries = summaries.data();
-    args.candidates = candidates.data();
+    args.summaries = summaries.here;
+    args.candidates = candidates.here;
     args.max_candidates = static_cast<int>(all.most);
-    args.top = likely.data();
+    args.top = likely.here;
     args.max_top = static_cast<int>(all.most_likely);
     ops_.vocab(args);
+    answered_.download();
 
     const auto ranks = static_cast<std::size_t>(ranks_.size());
-    all.summaries.resize(summaries.size() * ranks);
-    all.candidates.resize(candidates.size() * ranks);
-    ranks_.all_gather(bytes_of(summaries), bytes_of(all.summaries));
-    ranks_.all_gather(bytes_of(candidates), bytes_of(all.candidates));
-    if (likely.empty()) return all;
-    all.likely.resize(likely.size() * ranks);
-    ranks_.all_gather(bytes_of(likely), bytes_of(all.likely));
+    all.summaries.resize(summaries.host.size() * ranks);
+    all.candidates.resize(candidates.host.size() * ranks);
+    ranks_.all_gather(std::as_bytes(summaries.host), bytes_of(all.summaries));
+    ranks_.all_gather(std::as_bytes(candidates.host), bytes_of(all.candidates));
+    if (likely.host.empty()) return all;
+    all.likely.resize(likely.host.size() * ranks);
+    ranks_.all_gather(std::as_bytes(likely.host), bytes_of(all.likely));
     return all;
+}
+
+kernels::VocabArgs Sampler::place_wishes(std::span<const SampleRow> rows) {
+    std::size_t room =
+        Exchange::room_for<VocabRow>(rows.size()) + Exchange::room_for<std::int32_t>(first_id_.size());
+    for (const SampleRow& row : rows) room += Exchange::room_for<Token>(row.seen.size());
+    asked_.begin(room);
+    const auto asked = asked_.place<VocabRow>(rows.size());
+    const auto* first_id = asked_.lend(std::span<const std::int32_t>(first_id_));
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        const SampleRow& row = rows[i];
+        const Choice& choice = row.choice;
+        const float temperature = choice.temperature > 0 ? choice.temperature : 1;
+        asked.host[i] = {static_cast<std::int32_t>(i),
+                         temperature,
+                         choice.repetition_penalty,
+                         {asked_.lend(std::span<const Token>(row.seen)), row.seen.size()},
+                         candidates_for(choice),
+                         choice.draw_key,
+                         row.logprobs,
+                         row.target};
+    }
+    asked_.upload();
+    kernels::VocabArgs args;
+    args.rows = {asked.here, rows.size()};
+    args.first_id = {first_id, first_id_.size()};
+    for (std::size_t slice = 0; slice + 1 < first_id_.size(); ++slice)
+        args.widest_slice =
+            std::max<std::int64_t>(args.widest_slice, first_id_[slice + 1] - first_id_[slice]);
+    return args;
 }
 
 // A row's sums over all slices, in their order, whichever ranks hold them.
@@ -279,7 +316,7 @@ std::vector<VocabCandidate> Sampler::whole_row(ConstView logits, std::size_t row
     }
     std::vector<float> mine(static_cast<std::size_t>(widest));
     const float* begin = logits.as<float>() + static_cast<std::int64_t>(row) * logits.row_stride;
-    std::copy(begin, begin + logits.shape[1], mine.begin());
+    ops_.download(begin, mine.data(), static_cast<std::size_t>(logits.shape[1]) * sizeof(float));
     std::vector<float> all(mine.size() * static_cast<std::size_t>(shard_.ranks));
     ranks_.all_gather(bytes_of(mine), bytes_of(all));
     std::vector<VocabCandidate> candidates;

@@ -2,6 +2,7 @@
 // candidates travel.
 #pragma once
 
+#include "backend/exchange.hpp"
 #include "backend/ops.hpp"
 #include "comm/communicator.hpp"
 #include "model/shard.hpp"
@@ -49,8 +50,9 @@ public:
     Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vocabulary,
             std::vector<std::int32_t> first_id);
 
-    // logits [rows, local vocabulary]. Every rank calls it with its own columns and gets the same picks,
-    // which depend on nothing but a row's logits and its own wishes.
+    // logits [rows, local vocabulary], in the operations' memory. Every rank calls it with its own columns
+    // and gets the same picks, which depend on nothing but a row's logits and its own wishes. What was queued
+    // is done when it returns, also where nothing is to be picked.
     std::vector<Pick> pick(ConstView logits, std::span<const SampleRow> rows);
 
 private:
@@ -67,11 +69,15 @@ private:
     std::vector<kernels::VocabCandidate> whole_row(ConstView logits, std::size_t row,
                                                    const SampleRow& wishes);
 
+    // Rows, and the slices, where the operation finds them; the rest of its arguments is left out.
+    kernels::VocabArgs place_wishes(std::span<const SampleRow> rows);
+
     const Ops& ops_;
     Communicator& ranks_;
     Shard shard_;
     int vocabulary_;
     std::vector<std::int32_t> first_id_;
+    Exchange asked_, answered_;  // by the operation
 };
 
 }  // namespace sluice

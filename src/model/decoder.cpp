@@ -76,10 +76,6 @@ std::optional<ConstView> gain_of(const Tensor& norm) {
     return norm.view();
 }
 
-ConstView ints(const std::vector<std::int32_t>& values) {
-    return {values.data(), DType::I32, Place::Host, {static_cast<std::int64_t>(values.size())}, 1};
-}
-
 // A dense [rows, cols] view of a buffer's beginning.
 View take(const Tensor& buffer, std::int64_t rows, std::int64_t cols) {
     const View all = buffer.view();
@@ -129,8 +125,6 @@ struct Decoder::Workspace {
 // One step's rows on their way through the layers.
 struct Decoder::Rows {
     std::int64_t count = 0;
-    ConstView tokens, positions, slots;
-    std::vector<kernels::SequenceRows> sequences;
     View x, h, delta;  // residual stream, normed input of a block, the block's result
 };
 
@@ -151,37 +145,25 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
       weights_(std::move(weights)),
       ops_(ops),
       ranks_(ranks),
+      inputs_(ops),
+      sums_(ops),
       space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits)) {
     for (int slice = 0; slice <= shard.count(); ++slice) {
         const Range range = part_of(config.vocab, shard.first() + slice, shard.slices);
         vocabulary_slices_.push_back(static_cast<std::int32_t>(range.begin));
     }
     const std::vector<float> table = rope_table(config.rope, limits.positions);
-    std::copy(table.begin(), table.end(), space_->rotations.view().as<float>());
+    ops.upload(table.data(), space_->rotations.view().data, table.size() * sizeof(float));
+    ops.synchronize();
 }
 
 Decoder::~Decoder() = default;
 
-Decoder::Rows Decoder::rows_of(const Step& step) const {
-    Rows rows;
-    rows.count = static_cast<std::int64_t>(step.tokens.size());
-    rows.tokens = ints(step.tokens);
-    rows.positions = ints(step.positions);
-    rows.slots = ints(step.slots);
-    for (const StepSequence& sequence : step.sequences) {
-        const std::span<const std::int32_t> masked(step.masked.data() + sequence.first_masked,
-                                                   static_cast<std::size_t>(sequence.masked));
-        rows.sequences.push_back({sequence.first_row, sequence.rows, sequence.context,
-                                  step.pages.data() + sequence.first_page, masked});
-    }
-    rows.x = take(space_->x, rows.count, config_.dim);
-    rows.h = take(space_->h, rows.count, config_.dim);
-    rows.delta = take(space_->delta, rows.count, config_.dim);
-    return rows;
-}
-
 View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
-    Rows rows = rows_of(step);
+    inputs_.take(step);
+    const auto count = static_cast<std::int64_t>(step.tokens.size());
+    Rows rows{count, take(space_->x, count, config_.dim), take(space_->h, count, config_.dim),
+              take(space_->delta, count, config_.dim)};
     embed(rows);
     ops_.rms_norm(rows.x, weights_.layers.front().attention_norm.view(), config_.norm_eps, rows.h);
     for (std::size_t i = 0; i < weights_.layers.size(); ++i) {
@@ -207,11 +189,11 @@ View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
         ops_.seam(rows.x, rows.delta, gain_of(layer.ffn_post_norm), next.view(), config_.norm_eps, rows.h);
     }
     if (observer != nullptr) observer->hidden(static_cast<int>(weights_.layers.size()), rows.x);
-    return logits(step, rows);
+    return logits(rows);
 }
 
 void Decoder::embed(Rows& rows) {
-    ops_.embed(rows.tokens, weights_.embed.view(), vocabulary_slices_.front(), config_.embedding_scale,
+    ops_.embed(inputs_.tokens, weights_.embed.view(), vocabulary_slices_.front(), config_.embedding_scale,
                rows.x);
     sum_over_ranks(rows.x);
 }
@@ -238,20 +220,20 @@ void Decoder::attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows,
     const View rotations = space_->rotations.view();
     const bool interleaved = config_.rope.interleaved;
     ops_.rms_norm(latent, weights.kv_norm.view(), config_.norm_eps, latent);
-    ops_.rope(shared_key, {}, spec.rope_dim, interleaved, rows.positions, rotations, shared_key);
-    ops_.store_rows(latent, rows.slots, 0, cache);
-    ops_.store_rows(shared_key, rows.slots, spec.kv_rank, cache);
+    ops_.rope(shared_key, {}, spec.rope_dim, interleaved, inputs_.positions, rotations, shared_key);
+    ops_.store_rows(latent, inputs_.slots, 0, cache);
+    ops_.store_rows(shared_key, inputs_.slots, spec.kv_rank, cache);
 
     // Queries in the latent's coordinates: [kv_rank | rotated part] a head.
     const std::int64_t width = spec.latent_dim();
     const View q_latent = take(space_->q_latent, n, heads * width);
     ops_.head_product(q, spec.key_dim(), weights.absorb_k, width, q_latent);
     ops_.rope(q.columns(spec.nope_dim, q_width - spec.nope_dim), {heads, spec.key_dim(), width},
-              spec.rope_dim, interleaved, rows.positions, rotations,
+              spec.rope_dim, interleaved, inputs_.positions, rotations,
               q_latent.columns(spec.kv_rank, heads * width - spec.kv_rank));
 
     const View attended = take(space_->attended, n, heads * spec.kv_rank);
-    ops_.attention(q_latent, rows.sequences, {cache, 0},
+    ops_.attention(q_latent, inputs_.attention, {cache, 0},
                    {heads, 1, width, spec.kv_rank, config_.attention_scale, config_.attention_softcap},
                    attended);
     const View values = take(space_->values, n, heads * spec.v_dim);
@@ -273,13 +255,13 @@ void Decoder::attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows,
     const View rotations = space_->rotations.view();
     const View q = take(space_->q, n, heads * dim);
     const View keys = entry.columns(heads * dim, kv_heads * dim);
-    ops_.rope(entry.columns(0, heads * dim), {heads, dim, dim}, dim, interleaved, rows.positions, rotations,
-              q);
-    ops_.rope(keys, {kv_heads, dim, dim}, dim, interleaved, rows.positions, rotations, keys);
-    ops_.store_rows(entry.columns(heads * dim, 2 * kv_heads * dim), rows.slots, 0, cache);
+    ops_.rope(entry.columns(0, heads * dim), {heads, dim, dim}, dim, interleaved, inputs_.positions,
+              rotations, q);
+    ops_.rope(keys, {kv_heads, dim, dim}, dim, interleaved, inputs_.positions, rotations, keys);
+    ops_.store_rows(entry.columns(heads * dim, 2 * kv_heads * dim), inputs_.slots, 0, cache);
 
     const View values = take(space_->values, n, heads * dim);
-    ops_.attention(q, rows.sequences, {cache, kv_heads * dim},
+    ops_.attention(q, inputs_.attention, {cache, kv_heads * dim},
                    {heads, kv_heads, dim, dim, config_.attention_scale, config_.attention_softcap}, values);
     project_out(*weights.out, values, rows);
     if (spec.out_bias) ops_.add_bias(weights.out_bias.view(), rows.delta);
@@ -315,7 +297,8 @@ void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, i
     ops_.route(scores, bias, spec.router, routing);
     if (observer != nullptr) observer->routing(layer, routing.expert, routing.weight);
 
-    const View offsets = dense_view(space_->offsets.view().data, DType::I32, {local + 1});
+    const View all_offsets = space_->offsets.view();
+    const View offsets = dense_view(all_offsets.data, DType::I32, {local + 1}, all_offsets.place);
     const Grouping grouping{space_->token.view(), offsets, take(space_->place, n, top_k)};
     ops_.group(routing, weights.first_expert.front(), local, grouping);
 
@@ -337,13 +320,14 @@ void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, i
 
 void Decoder::sum_over_ranks(View delta) {
     if (ranks_.size() == 1) return;
-    ranks_.all_reduce_sum({delta.as<float>(), static_cast<std::size_t>(delta.shape.elements())});
+    ranks_.all_reduce_sum(sums_.of(delta));
+    sums_.give_back(delta);
 }
 
-View Decoder::logits(const Step& step, const Rows& rows) {
-    const View out =
-        take(space_->logits, static_cast<std::int64_t>(step.logit_rows.size()), weights_.head->rows);
-    if (!step.logit_rows.empty()) ops_.product(rows.h, *weights_.head, out, ints(step.logit_rows));
+View Decoder::logits(const Rows& rows) {
+    const std::int64_t wanted = inputs_.logit_rows.shape[0];
+    const View out = take(space_->logits, wanted, weights_.head->rows);
+    if (wanted > 0) ops_.product(rows.h, *weights_.head, out, inputs_.logit_rows);
     return out;
 }
 

@@ -1,12 +1,14 @@
 // The one decoder: a rank's part of the model, run step by step.
 #pragma once
 
+#include "backend/host_copy.hpp"
 #include "backend/ops.hpp"
 #include "comm/communicator.hpp"
 #include "model/config.hpp"
 #include "model/kv_cache.hpp"
 #include "model/shard.hpp"
 #include "model/step.hpp"
+#include "model/step_inputs.hpp"
 #include "model/weights.hpp"
 
 #include <memory>
@@ -30,8 +32,8 @@ public:
     ~Decoder();
 
     // Runs the step's rows through all layers, adding their keys to the cache. Every rank calls it with the
-    // same step. Returns this rank's columns of the logits, float32 [step.logit_rows, local vocabulary];
-    // valid until the next step.
+    // same step. Returns this rank's columns of the logits, float32 [step.logit_rows, local vocabulary], in
+    // the operations' memory; valid until the next step.
     View run(const Step& step, KvCache& cache, StepObserver* observer = nullptr);
 
     // Global ids [first[s], first[s + 1]) are local vocabulary slice s.
@@ -43,7 +45,6 @@ public:
 private:
     struct Rows;
 
-    Rows rows_of(const Step& step) const;
     void embed(Rows& rows);
     void attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows, View cache);
     void attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows, View cache);
@@ -53,7 +54,7 @@ private:
     // The gated hidden values [rows, local hidden].
     View gated(const DenseWeights& weights, const Rows& rows);
     void sum_over_ranks(View delta);
-    View logits(const Step& step, const Rows& rows);
+    View logits(const Rows& rows);
 
     ModelConfig config_;
     Shard shard_;
@@ -61,6 +62,8 @@ private:
     const Ops& ops_;
     Communicator& ranks_;
     std::vector<std::int32_t> vocabulary_slices_;
+    StepInputs inputs_;  // of the step that runs
+    HostCopy sums_;      // what ranks add
     std::unique_ptr<Workspace> space_;
 };
 

@@ -26,7 +26,7 @@ struct Step {
     std::vector<std::int32_t> logit_rows;  // rows whose logits are wanted, ascending
 };
 
-// Watches a step from inside: for tests and debugging.
+// Watches a step from inside, in the operations' memory: for tests and debugging.
 class StepObserver {
 public:
     virtual ~StepObserver() = default;

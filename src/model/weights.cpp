@@ -254,9 +254,9 @@ private:
     }
 
     // An empty one where only bytes are counted.
-    Tensor claim(DType dtype, const Shape& shape) {
+    Tensor filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) {
         bytes_.all += static_cast<std::uint64_t>(shape.elements()) * size_of(dtype);
-        return counts_ ? Tensor() : Tensor(ops_.memory(), dtype, shape);
+        return counts_ ? Tensor() : ops_.filled(dtype, shape, fill);
     }
 
     // All slices of the first tensor, then of the next, as float32, times `scale`.
@@ -270,33 +270,31 @@ private:
             }
         }
         note_held({&slices, 1});
-        Tensor tensor = claim(DType::F32, {length});
-        if (counts_) return tensor;
-        auto* out = tensor.view().as<float>();
-        for (const TensorSlice& slice : slices) {
-            const HostMatrix row{slice.values.data(), slice.dtype, 1, slice.shape[0]};
-            for (std::int64_t i = 0; i < slice.shape[0]; ++i) *out++ = row.at(0, i) * scale;
-        }
-        return tensor;
+        return filled(DType::F32, {length}, [&](View tensor) {
+            auto* out = tensor.as<float>();
+            for (const TensorSlice& slice : slices) {
+                const HostMatrix row{slice.values.data(), slice.dtype, 1, slice.shape[0]};
+                for (std::int64_t i = 0; i < slice.shape[0]; ++i) *out++ = row.at(0, i) * scale;
+            }
+        });
     }
 
     // As bfloat16, which is what every family's own code takes from its table.
     Tensor table(const Slices& slices) {
         std::int64_t rows = 0;
         for (const TensorSlice& slice : slices) rows += slice.shape[0];
-        Tensor tensor = claim(DType::BF16, {rows, slices.front().shape[1]});
-        if (counts_) return tensor;
-        auto* out = tensor.view().as<bf16>();
-        for (const TensorSlice& slice : slices) {
-            if (slice.dtype == DType::BF16) {
-                std::memcpy(out, slice.values.data(), slice.values.size());
-            } else {
-                const HostMatrix all{slice.values.data(), slice.dtype, 1, slice.shape.elements()};
-                for (std::int64_t i = 0; i < all.cols; ++i) out[i] = to_bf16(all.at(0, i));
+        return filled(DType::BF16, {rows, slices.front().shape[1]}, [&](View tensor) {
+            auto* out = tensor.as<bf16>();
+            for (const TensorSlice& slice : slices) {
+                if (slice.dtype == DType::BF16) {
+                    std::memcpy(out, slice.values.data(), slice.values.size());
+                } else {
+                    const HostMatrix all{slice.values.data(), slice.dtype, 1, slice.shape.elements()};
+                    for (std::int64_t i = 0; i < all.cols; ++i) out[i] = to_bf16(all.at(0, i));
+                }
+                out += slice.shape.elements();
             }
-            out += slice.shape.elements();
-        }
-        return tensor;
+        });
     }
 
     const ModelConfig& config_;

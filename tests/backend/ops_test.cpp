@@ -76,15 +76,13 @@ TEST_P(OpsTest, AttentionLeavesMaskedKeysOut) {
     const auto attend = [&](std::vector<std::int32_t> masked) {
         const kernels::SequenceRows rows{0, 1, 3, &page, masked};
         const PagedRows cache{dense_view(pages.data(), DType::F32, {1, kernels::kPageTokens, 2}), 1};
-        ops.attention(matrix(q, 1, 1), {&rows, 1}, cache, {1, 1, 1, 1, 1, 0}, matrix(out, 1, 1));
+        ops.attention(matrix(q, 1, 1), {{&rows, 1}}, cache, {1, 1, 1, 1, 1, 0}, matrix(out, 1, 1));
         return out[0];
     };
     EXPECT_FLOAT_EQ(attend({}), 2);
     EXPECT_FLOAT_EQ(attend({1}), 2);
     EXPECT_FLOAT_EQ(attend({0, 1}), 3);
     EXPECT_FLOAT_EQ(attend({0, 1, 2, 63}), 2);
-    EXPECT_THROW(attend({1, 0}), Error);
-    EXPECT_THROW(attend({-1}), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, OpsTest, testing::Values(Family::Reference, Family::Cpu),

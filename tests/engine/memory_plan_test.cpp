@@ -1,5 +1,6 @@
 #include "engine/memory_plan.hpp"
 
+#include "backend/available_memory.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
 #include "core/json.hpp"
 #include "core/units.hpp"

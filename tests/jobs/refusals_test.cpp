@@ -1,5 +1,6 @@
 // What sluice-generate refuses, alone and on ranks: with the right exit code, in words that say what to do,
 // once, and without hanging.
+#include "backend/devices.hpp"
 #include "checkpoint/sluice_file.hpp"
 #include "jobs/job.hpp"
 #include "support/synthetic_checkpoint.hpp"
@@ -163,6 +164,16 @@ TEST_P(Refusals, AModelThatDoesNotFitInMemory) {
                    {"1.25 MiB", "0 pages of 40.00 KiB", "--kv-memory", "--max-seq-len"});
     expect_refused(words + Words{"--kv-memory", "1MiB", "--max-seq-len", "2048"}, 3,
                    {"2048 tokens", "1.25 MiB", "25 pages of 40.00 KiB", "--kv-memory", "--max-seq-len"});
+}
+
+TEST_P(Refusals, AGpuThatIsNotThere) {
+    const std::string missing = cuda_obstacle();
+    if (missing.empty()) GTEST_SKIP() << "there is one";
+    const Words words = files("v3", "in.txt", "out.jsonl");
+    expect_refused(words + Words{"--device", "cuda"}, 2, {"--device cuda", missing});
+    const Ending found_none = run(words + Words{"--device", "auto", "--dry-run"}, GetParam());
+    EXPECT_EQ(found_none.code, 0) << found_none.err;
+    EXPECT_THAT(found_none.err, HasSubstr("computing on the CPU: "));
 }
 
 TEST_P(Refusals, PromptFilesThatCannotBeRead) {

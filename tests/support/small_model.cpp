@@ -3,8 +3,30 @@
 #include "core/error.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace sluice::test {
+namespace {
+
+class OnHost : public StepObserver {
+public:
+    OnHost(const Ops& ops, StepObserver& inner) : ops_(ops), inner_(inner) {}
+    void hidden(int layer, ConstView x) override { inner_.hidden(layer, copy(x).view()); }
+    void routing(int layer, ConstView expert, ConstView weight) override {
+        inner_.routing(layer, copy(expert).view(), copy(weight).view());
+    }
+
+private:
+    Tensor copy(ConstView view) const {
+        Tensor tensor(host_memory(), view.dtype, view.shape);
+        ops_.download(view.data, tensor.view().data, tensor.bytes());
+        return tensor;
+    }
+    const Ops& ops_;
+    StepObserver& inner_;
+};
+
+}  // namespace
 
 std::filesystem::path built_checkpoint(const std::string& name) {
     return std::filesystem::path(SLUICE_BUILT_CHECKPOINTS) / name;
@@ -51,12 +73,15 @@ Step SmallModel::step_of(std::span<const std::int32_t> ids, int first, int count
 }
 
 std::vector<float> SmallModel::logits(std::span<const std::int32_t> ids, int chunk, StepObserver* observer) {
+    std::optional<OnHost> on_host;
+    if (observer != nullptr) observer = &on_host.emplace(ops_, *observer);
     std::vector<float> all;
     const int total = static_cast<int>(ids.size());
     for (int first = 0; first < total;) {
         const int count = std::min(chunk == 0 ? total : chunk, total - first);
         const View part = decoder_->run(step_of(ids, first, count, true), *cache_, observer);
-        all.insert(all.end(), part.as<float>(), part.as<float>() + part.shape.elements());
+        const std::span<const float> values = logits_.of(part);
+        all.insert(all.end(), values.begin(), values.end());
         first += count;
     }
     return all;
@@ -69,8 +94,8 @@ std::vector<std::int32_t> SmallModel::greedy(std::span<const std::int32_t> ids, 
         const int first = i == 0 ? 0 : static_cast<int>(text.size()) - 1;
         const View row =
             decoder_->run(step_of(text, first, static_cast<int>(text.size()) - first, false), *cache_);
-        const float* begin = row.as<float>();
-        text.push_back(static_cast<std::int32_t>(std::max_element(begin, begin + row.shape[1]) - begin));
+        const std::span<const float> values = logits_.of(row);
+        text.push_back(static_cast<std::int32_t>(std::ranges::max_element(values) - values.begin()));
     }
     return {text.begin() + static_cast<std::ptrdiff_t>(ids.size()), text.end()};
 }

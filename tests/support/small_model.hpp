@@ -1,6 +1,7 @@
 // A small checkpoint loaded on a backend, run as tests want it.
 #pragma once
 
+#include "backend/host_copy.hpp"
 #include "backend/ops.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
 #include "comm/communicator.hpp"
@@ -36,7 +37,7 @@ public:
                Communicator& ranks);
 
     // The local logits [ids, local vocabulary] of a text run as one prompt from an empty cache, `chunk` rows
-    // a step (0: all at once).
+    // a step (0: all at once). The observer sees copies in the host's memory.
     std::vector<float> logits(std::span<const std::int32_t> ids, int chunk = 0,
                               StepObserver* observer = nullptr);
     // The greedy continuation, a token a step.
@@ -57,6 +58,7 @@ private:
     std::unique_ptr<SluiceCheckpoint> checkpoint_;
     std::unique_ptr<Decoder> decoder_;
     std::unique_ptr<KvCache> cache_;
+    HostCopy logits_{ops_};
 };
 
 }  // namespace sluice::test

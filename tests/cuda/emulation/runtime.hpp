@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/emulation/grid.hpp"
+#include "cuda/emulation/memory.hpp"
 
 #include <cstddef>
 #include <cstdlib>
@@ -38,25 +39,53 @@ inline const char* cudaGetErrorName(cudaError_t error) {
 }
 inline const char* cudaGetErrorString(cudaError_t) { return "of the emulation"; }
 
-// Device memory is the heap's.
+// Memory.
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
-    constexpr std::size_t kAligned = 256;
-    *memory = std::aligned_alloc(kAligned, (bytes + kAligned - 1) / kAligned * kAligned);
-    return *memory != nullptr || bytes == 0 ? cudaSuccess : cudaErrorMemoryAllocation;
+    *memory = sluice::emulation::allocate_on_device(bytes);
+    return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFree(void* memory) { return std::free(memory), cudaSuccess; }
-inline cudaError_t cudaMallocHost(void** memory, std::size_t bytes) { return cudaMalloc(memory, bytes); }
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1 };
+inline cudaError_t cudaFree(void*) { return cudaSuccess; }
+inline cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+    *memory = std::malloc(bytes);
+    return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFreeHost(void* memory) { return std::free(memory), cudaSuccess; }
+inline cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
+    const sluice::emulation::DeviceTurn turn;
+    return std::memset(memory, value, bytes), cudaSuccess;
+}
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                                    cudaStream_t) {
+    const sluice::emulation::DeviceTurn turn;
     return std::memcpy(to, from, bytes), cudaSuccess;
 }
+inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+    return *free = *total = std::size_t{8} << 30, cudaSuccess;
+}
+
+// Devices, streams and events.
+struct cudaDeviceProp {
+    char name[256] = "an emulated GPU";
+    std::size_t totalGlobalMem = std::size_t{8} << 30;
+    int pciDomainID = 0, pciBusID = 0, pciDeviceID = 0;
+};
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+    return *properties = {}, cudaSuccess;
+}
+inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+inline constexpr unsigned cudaStreamNonBlocking = 1;
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    return *stream = nullptr, cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
 using cudaEvent_t = struct CUevent_st*;
-inline constexpr unsigned cudaEventDisableTiming = 2, cudaStreamNonBlocking = 1;
-inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t*, unsigned) { return cudaSuccess; }
+inline constexpr unsigned cudaEventDisableTiming = 2;
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    return *event = nullptr, cudaSuccess;
+}
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
-inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t*, unsigned) { return cudaSuccess; }
 
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
@@ -72,6 +101,7 @@ cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 bloc
                        grid.z < 1U << 16;
     if (!sized) return cudaErrorInvalidConfiguration;
     static_assert((sizeof(Parameters) + ... + 0) <= 4096, "more parameters than a kernel may have");
+    const sluice::emulation::DeviceTurn turn;
     const auto thread = [&]<std::size_t... I>(std::index_sequence<I...>) {
         sluice::emulation::run_grid(grid, block, shared_bytes,
                                     [&] { kernel(*static_cast<Parameters*>(arguments[I])...); });

@@ -1,0 +1,56 @@
+#include "jobs/compute_device.hpp"
+
+#include "backend/devices.hpp"
+#include "comm/collectives.hpp"
+#include "core/error.hpp"
+#include "kernels/kernel.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+ComputeDevice cpu(const Placement& placement) {
+    const std::string level(kernels::level_of(kernels::this_machine()));
+    return {kernels::Family::Cpu, 0, placement.local_size, level, level, ""};
+}
+
+// Where the launcher lets each rank see a device of its own, all have the number 0: so who shares one is told
+// by its machine and place there.
+ComputeDevice gpu(Communicator& world, const Placement& placement) {
+    const std::vector<Device> devices = cuda_devices();
+    expect(!devices.empty(), "the devices are gone");
+    const std::size_t index = static_cast<std::size_t>(placement.local_rank) % devices.size();
+    const Device& mine = devices[index];
+    const MachineRecord here = this_machine();
+    const std::string place = fmt::format("{} {}", here.machine.data(), mine.bus);
+    const auto sharing = std::ranges::count(gather_strings(world, place), place);
+    return {kernels::Family::Cuda, static_cast<int>(index), static_cast<int>(sharing), "cuda", mine.name, ""};
+}
+
+// What the first rank that has no GPU is missing; empty: all have one.
+std::string obstacle_of_all(Communicator& world) {
+    const std::vector<std::string> obstacles = gather_strings(world, cuda_obstacle());
+    for (std::size_t rank = 0; rank < obstacles.size(); ++rank) {
+        if (obstacles[rank].empty()) continue;
+        return obstacles.size() == 1 ? obstacles[rank] : fmt::format("rank {}: {}", rank, obstacles[rank]);
+    }
+    return "";
+}
+
+}  // namespace
+
+ComputeDevice choose_compute_device(Communicator& world, const std::string& device,
+                                    const Placement& placement) {
+    if (device == "cpu") return cpu(placement);
+    const std::string obstacle = obstacle_of_all(world);
+    if (obstacle.empty()) return gpu(world, placement);
+    if (device == "cuda")
+        throw AgreedError(ExitCode::Usage, fmt::format("--device cuda: no GPU to compute on: {}", obstacle));
+    ComputeDevice chosen = cpu(placement);
+    chosen.without = obstacle;
+    return chosen;
+}
+
+}  // namespace sluice

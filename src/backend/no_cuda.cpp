@@ -1,0 +1,19 @@
+#include "backend/cuda_backend.hpp"
+#include "backend/devices.hpp"
+#include "core/error.hpp"
+
+namespace sluice {
+
+std::vector<Device> cuda_devices() { return {}; }
+
+std::string cuda_obstacle() {
+    return "this program was built without CUDA (build it with -DSLUICE_CUDA=ON where nvcc is)";
+}
+
+std::uint64_t cuda_free_memory(int) { return 0; }
+
+std::unique_ptr<Backend> make_cuda_backend(int) {
+    fail(ExitCode::Usage, "no GPU to compute on: {}", cuda_obstacle());
+}
+
+}  // namespace sluice

@@ -1,7 +1,0 @@
-#include "backend/devices.hpp"
-
-namespace sluice {
-
-std::vector<Device> cuda_devices() { return {}; }
-
-}  // namespace sluice

@@ -1,0 +1,61 @@
+// What Ops has to do with memory; its operations are in ops.cpp.
+#include "backend/ops.hpp"
+#include "core/error.hpp"
+
+namespace sluice {
+
+Ops::Ops(kernels::Family family, int threads, OpClock* clock, int device)
+    : family_(family),
+      backend_(make_backend(family, device)),
+      execution_{threads, backend_->stream()},
+      clock_(clock) {
+    expect(threads >= 1, "{} threads", threads);
+}
+
+void Ops::upload(const void* from, void* to, std::size_t bytes) const {
+    if (from != to && bytes > 0) backend_->upload(from, to, bytes);
+}
+
+void Ops::download(const void* from, void* to, std::size_t bytes) const {
+    if (from != to && bytes > 0) backend_->download(from, to, bytes);
+    synchronize();
+}
+
+void Ops::synchronize() const {
+    kernels::synchronize(family_, execution_);
+    ++synchronizations_;
+}
+
+Tensor Ops::filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) const {
+    Tensor tensor(memory(), dtype, shape);
+    if (memory().place() == Place::Host) {
+        fill(tensor.view());
+        return tensor;
+    }
+    const Tensor source(host_memory(), dtype, shape);
+    fill(source.view());
+    upload(source.view().data, tensor.view().data, tensor.bytes());
+    synchronize();
+    return tensor;
+}
+
+void Ops::check_place(std::string_view op, std::initializer_list<ConstView> views) const {
+    for (const ConstView& view : views)
+        expect(view.place == memory().place(), "{}: an array lies where the operation cannot reach it", op);
+}
+
+// Operations share it, for they run one after another.
+kernels::Execution Ops::with_workspace(std::size_t bytes) const {
+    kernels::Execution execution = execution_;
+    if (bytes == 0) return execution;
+    if (workspace_.view().data == nullptr || workspace_.bytes() < bytes) {
+        synchronize();
+        workspace_ = {};
+        workspace_ = Tensor(memory(), DType::U8, {static_cast<std::int64_t>(bytes)});
+    }
+    execution.workspace = workspace_.view().data;
+    execution.workspace_bytes = workspace_.bytes();
+    return execution;
+}
+
+}  // namespace sluice

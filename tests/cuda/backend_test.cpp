@@ -1,0 +1,143 @@
+// The backend of GPUs: on an emulated one, whose memory the host cannot touch, and on a true one where there
+// is one.
+#include "backend/available_memory.hpp"
+#include "backend/devices.hpp"
+#include "backend/exchange.hpp"
+#include "backend/host_copy.hpp"
+#include "core/error.hpp"
+#include "model/step_inputs.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sluice {
+namespace {
+
+using kernels::Family;
+
+class CudaBackendTest : public testing::Test {
+protected:
+    Tensor on_device(const std::vector<float>& values, const Shape& shape) const {
+        return ops().filled(DType::F32, shape,
+                            [&](View view) { std::ranges::copy(values, view.as<float>()); });
+    }
+    std::vector<float> on_host(View view) const {
+        std::vector<float> values(static_cast<std::size_t>(view.shape.elements()));
+        ops().download(view.data, values.data(), values.size() * sizeof(float));
+        return values;
+    }
+
+    void SetUp() override {
+        if (const std::string missing = cuda_obstacle(); !missing.empty()) GTEST_SKIP() << missing;
+        ops_.emplace(Family::Cuda, 1);
+    }
+    const Ops& ops() const { return *ops_; }
+
+private:
+    std::optional<Ops> ops_;
+};
+
+TEST_F(CudaBackendTest, MemoryIsTheDevicesAndZeroed) {
+    const Tensor tensor(ops().memory(), DType::F32, {1000});
+    EXPECT_EQ(tensor.view().place, Place::Cuda);
+    EXPECT_THAT(on_host(tensor.view()), testing::Each(0));
+    EXPECT_DEATH(tensor.view().as<float>()[0] = 1, "");
+}
+
+TEST_F(CudaBackendTest, OperationsWorkOnTheDevicesMemory) {
+    const std::vector<float> x = {1, 2, 3, 4, 5, 6}, gain = {1, 2};
+    const Tensor out(ops().memory(), DType::F32, {3, 2});
+    ops().rms_norm(on_device(x, {3, 2}).view(), on_device(gain, {2}).view(), 0, out.view());
+
+    std::vector<float> expected(6);
+    const Ops host(Family::Reference, 1);
+    host.rms_norm({x.data(), DType::F32, Place::Host, {3, 2}, 2},
+                  {gain.data(), DType::F32, Place::Host, {2}, 2}, 0,
+                  dense_view(expected.data(), DType::F32, {3, 2}));
+    EXPECT_THAT(on_host(out.view()), testing::Pointwise(testing::FloatEq(), expected));
+}
+
+TEST_F(CudaBackendTest, RefusesWhatLiesElsewhere) {
+    std::vector<float> x = {1, 2};
+    const Tensor gain = on_device({1, 2}, {2}), out = on_device({0, 0}, {1, 2});
+    EXPECT_THROW(ops().rms_norm(dense_view(x.data(), DType::F32, {1, 2}), gain.view(), 0, out.view()), Error);
+    EXPECT_THROW(Ops(Family::Cpu, 1).rms_norm(out.view(), gain.view(), 0, out.view()), Error);
+}
+
+TEST_F(CudaBackendTest, AnExchangeCarriesArraysBothWays) {
+    Exchange exchange(ops());
+    const std::vector<std::int32_t> ids = {2, 0, 9};
+    exchange.begin(Exchange::room_for<std::int32_t>(3) + Exchange::room_for<float>(6));
+    const std::int32_t* lent = exchange.lend(std::span(ids));
+    const auto out = exchange.place<float>(6);
+    EXPECT_NE(lent, ids.data());
+    exchange.upload();
+    const Tensor table = on_device({1, 2, 3, 4, 5, 6}, {3, 2});
+    ops().embed({lent, DType::I32, Place::Cuda, {3}, 1}, table.view(), 0, 1,
+                dense_view(out.here, DType::F32, {3, 2}, Place::Cuda));
+    exchange.download();
+    EXPECT_THAT(out.host, testing::ElementsAre(5, 6, 1, 2, 0, 0));
+}
+
+TEST_F(CudaBackendTest, AHostCopyIsGivenBack) {
+    const Tensor tensor = on_device({1, 2, 3}, {3});
+    HostCopy copy(ops());
+    for (float& value : copy.of(tensor.view())) value *= 2;
+    copy.give_back(tensor.view());
+    EXPECT_THAT(on_host(tensor.view()), testing::ElementsAre(2, 4, 6));
+}
+
+// What a graph of a step's operations would rest on.
+TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
+    StepInputs inputs(ops());
+    const auto step_of = [](std::int32_t context) {
+        Step step;
+        for (std::int32_t row = 0; row < 5; ++row) {
+            step.tokens.push_back(row);
+            step.positions.push_back(context - 1);
+            step.slots.push_back(row * 64);
+            step.logit_rows.push_back(row);
+            step.sequences.push_back({row, 1, context, static_cast<std::int32_t>(step.pages.size())});
+            step.pages.insert(step.pages.end(), static_cast<std::size_t>((context + 63) / 64), row);
+        }
+        return step;
+    };
+    const auto addresses = [&](std::int32_t context) {
+        const Step step = step_of(context);
+        inputs.take(step);
+        EXPECT_EQ(inputs.attention.most_context, context);
+        return std::array<const void*, 5>{inputs.tokens.data, inputs.positions.data, inputs.slots.data,
+                                          inputs.logit_rows.data, inputs.attention.sequences.data()};
+    };
+    addresses(6400);
+    const auto first = addresses(100);
+    EXPECT_EQ(addresses(101), first);
+    EXPECT_EQ(addresses(5000), first);
+}
+
+TEST_F(CudaBackendTest, SaysWhatIsThere) {
+    const std::vector<Device> devices = cuda_devices();
+    ASSERT_FALSE(devices.empty());
+    const std::uint64_t available = available_memory(Family::Cuda, 0);
+    EXPECT_GT(available, 0U);
+    EXPECT_LT(available, devices.front().memory);
+    EXPECT_THROW(Ops(Family::Cuda, 1, nullptr, static_cast<int>(devices.size())), Error);
+}
+
+TEST_F(CudaBackendTest, SaysWhatIsMissingWhereThereIsNoRoom) {
+    try {
+        const Tensor tensor(ops().memory(), DType::F32, {std::int64_t{1} << 40});
+        FAIL() << "there is no such GPU";
+    } catch (const Error& refused) {
+        EXPECT_THAT(refused.what(), testing::HasSubstr("4.00 TiB of the GPU's memory"));
+    }
+}
+
+}  // namespace
+}  // namespace sluice

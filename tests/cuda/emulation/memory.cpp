@@ -1,0 +1,65 @@
+#include "cuda/emulation/memory.hpp"
+
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+
+#include <sys/mman.h>
+
+namespace sluice::emulation {
+namespace {
+
+constexpr std::size_t kAligned = 256;
+constexpr std::size_t kPage = 4096;
+constexpr std::size_t kRoom = std::size_t{16} << 30;  // of addresses: pages come when they are touched
+
+// Given out from the beginning to the end, and never taken back: what is freed stays out of reach, and a test
+// program does not use it up.
+class DeviceMemory {
+public:
+    DeviceMemory() {
+        void* room = mmap(nullptr, kRoom, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (room == MAP_FAILED) throw std::runtime_error("no addresses for the device's memory");
+        begin_ = static_cast<std::byte*>(room);
+    }
+
+    void* allocate(std::size_t bytes) {
+        const std::size_t whole = (bytes + kAligned - 1) / kAligned * kAligned;
+        if (whole > kRoom - used_) return nullptr;
+        std::byte* const data = begin_ + used_;
+        used_ += whole;
+        allow(true);
+        std::memset(data, 0xff, whole);
+        allow(false);
+        return data;
+    }
+
+    void allow(bool reach) {
+        const std::size_t whole = (used_ + kPage - 1) / kPage * kPage;
+        if (whole > 0 && mprotect(begin_, whole, reach ? PROT_READ | PROT_WRITE : PROT_NONE) != 0)
+            throw std::runtime_error("the device's memory cannot be protected");
+    }
+
+private:
+    std::byte* begin_ = nullptr;
+    std::size_t used_ = 0;
+};
+
+DeviceMemory& device_memory() {
+    static DeviceMemory memory;
+    return memory;
+}
+
+std::mutex one_at_a_time;
+
+}  // namespace
+
+void* allocate_on_device(std::size_t bytes) {
+    const std::lock_guard lock(one_at_a_time);
+    return device_memory().allocate(bytes);
+}
+
+DeviceTurn::DeviceTurn() : lock_(one_at_a_time) { device_memory().allow(true); }
+DeviceTurn::~DeviceTurn() { device_memory().allow(false); }
+
+}  // namespace sluice::emulation
