@@ -45,11 +45,14 @@ ComputeDevice choose_compute_device(Communicator& world, const std::string& devi
                                     const Placement& placement) {
     if (device == "cpu") return cpu(placement);
     const std::string obstacle = obstacle_of_all(world);
-    if (obstacle.empty()) return gpu(world, placement);
-    if (device == "cuda")
+    if (device == "cuda") {
+        if (obstacle.empty()) return gpu(world, placement);
         throw AgreedError(ExitCode::Usage, fmt::format("--device cuda: no GPU to compute on: {}", obstacle));
+    }
+    // The kernels for GPUs are proven by emulation alone: nobody gets them unasked.
     ComputeDevice chosen = cpu(placement);
-    chosen.without = obstacle;
+    chosen.without =
+        obstacle.empty() ? "GPUs are used with --device cuda only, while that is untried" : obstacle;
     return chosen;
 }
 

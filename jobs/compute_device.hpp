@@ -15,11 +15,11 @@ struct ComputeDevice {
     int sharing = 1;      // ranks that claim memory there
     std::string level;    // results are equal among ranks of one level: "avx512", "cuda"
     std::string name;     // for people: the level, or the GPU's name
-    std::string without;  // where a GPU was looked for in vain, what it wants
+    std::string without;  // why auto takes no GPU
 };
 
-// `device`: auto, cpu or cuda. Ranks of one machine take its GPUs in turn. With auto, all ranks compute on
-// GPUs or none does. Collective; AgreedError, saying what is missing, where cuda cannot be had.
+// `device`: auto (the CPU so far), cpu or cuda. Ranks of one machine take its GPUs in turn. Collective;
+// AgreedError, saying what is missing, where cuda cannot be had.
 ComputeDevice choose_compute_device(Communicator& world, const std::string& device,
                                     const Placement& placement);
 

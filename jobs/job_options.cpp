@@ -140,7 +140,7 @@ void add_ranks(CLI::App& app, JobOptions& o) {
     app.add_option("--tp", o.tp, "Tensor-parallel ranks; 0: all ranks of the job")
         ->capture_default_str()
         ->group(group);
-    app.add_option("--device", o.device, "auto (a GPU where every rank has one, else the CPU), cpu or cuda")
+    app.add_option("--device", o.device, "auto (the CPU, so far), cpu, or cuda (untried: see the README)")
         ->check(CLI::IsMember({"auto", "cpu", "cuda"}).description(""))
         ->capture_default_str()
         ->group(group);

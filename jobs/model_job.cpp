@@ -77,6 +77,12 @@ void choose_steps(Setup& setup, const JobOptions& options, const ModelJob& job) 
             "--gemm fp8: {} is not quantised to fp8", options.model.string());
     require(options.max_seq_len <= config.max_length, ExitCode::Usage,
             "--max-seq-len {}: the model has {} positions", options.max_seq_len, config.max_length);
+    kernels::AttentionArgs attention;
+    attention.page_dtype = options.kv_dtype;
+    require(kernels::find(setup.compute.family, attention, kernels::this_machine()) != nullptr,
+            ExitCode::Usage,
+            "--kv-dtype: {} has no attention for a cache of {}; leave it out, or use --device cpu",
+            setup.compute.name, name_of(options.kv_dtype));
     setup.threads = options.threads > 0 ? options.threads : setup.placement.threads;
     setup.batch = choose_batch(config, setup.shard, memory_request(setup, options, job),
                                {options.max_batch, options.max_batch_tokens}, job.all_logits);

@@ -53,12 +53,20 @@ std::size_t workspace_of(const Kernel<Args>& kernel, const Args& args) {
 template <class Args>
 std::span<const Kernel<Args>> kernels();
 
+// Null: none of the family takes these arguments.
+template <class Args>
+const Kernel<Args>* find(Family family, const Args& args, const Machine& machine) {
+    for (const Kernel<Args>& kernel : kernels<Args>()) {
+        if (kernel.family == family && kernel.fits(args, machine)) return &kernel;
+    }
+    return nullptr;
+}
+
 template <class Args>
 const Kernel<Args>& choose(Family family, const Args& args, const Machine& machine) {
-    for (const Kernel<Args>& kernel : kernels<Args>()) {
-        if (kernel.family == family && kernel.fits(args, machine)) return kernel;
-    }
-    fail(ExitCode::Internal, "no kernel of family {} takes these arguments", static_cast<int>(family));
+    const Kernel<Args>* const kernel = find(family, args, machine);
+    expect(kernel != nullptr, "no kernel of family {} takes these arguments", static_cast<int>(family));
+    return *kernel;
 }
 
 }  // namespace sluice::kernels

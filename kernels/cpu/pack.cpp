@@ -319,7 +319,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
     const std::int64_t fair = panels / (4 * std::max(execution.threads, 1));
     const std::int64_t huge_page = (2 << 20) * panels / static_cast<std::int64_t>(value_bytes(*weight) + 1);
     const std::int64_t run = std::max<std::int64_t>(std::min(fair, huge_page), 1);
-    over_tasks((panels + run - 1) / run, execution.threads, [&](std::int64_t task) {
+    over_neighbours((panels + run - 1) / run, execution.threads, [&](std::int64_t task) {
         for (std::int64_t panel = task * run; panel < std::min(panels, (task + 1) * run); ++panel)
             pack_panel(panel);
     });

@@ -3,18 +3,16 @@
 #include "kernels/cpu/team.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
+#include <cstddef>
 #include <exception>
+#include <memory>
 
 namespace sluice::kernels::cpu {
 namespace {
 
 // Elements a thread must have before it is worth waking: a parallel region costs a microsecond.
 constexpr std::int64_t kWorkPerThread = 16384;
-
-// Threads that share tasks at most.
-constexpr int kMostParts = 512;
 
 // An exception that left a parallel region would end the program: the first is kept until the region's end.
 class FirstError {
@@ -37,6 +35,23 @@ private:
     std::exception_ptr first_;
 };
 
+// A thread's neighbouring tasks, on a line of their own; others help when they have done theirs.
+struct alignas(64) Share {
+    Share(std::int64_t begin, std::int64_t finish) : next(begin), end(finish) {}
+    // The next task; end or more: none is left. A look costs less than an exchange.
+    std::int64_t take() {
+        return next.load(std::memory_order_relaxed) < end ? next.fetch_add(1, std::memory_order_relaxed)
+                                                          : end;
+    }
+    std::atomic<std::int64_t> next;
+    const std::int64_t end;
+};
+constexpr int kMostShares = 256;
+
+void run_in_order(std::int64_t count, Run run, const void* body) {
+    for (std::int64_t i = 0; i < count; ++i) run(body, i, i + 1);
+}
+
 template <class Body>
 void region(int threads, const Body& body) {
     run_team(
@@ -55,28 +70,28 @@ void run_rows(std::int64_t rows, std::int64_t work_per_row, int threads, Run run
 }
 
 void run_tasks(std::int64_t count, int threads, Run run, const void* body) {
-    const int parts = static_cast<int>(std::min<std::int64_t>({count, threads, kMostParts}));
-    if (parts <= 1) {
-        for (std::int64_t i = 0; i < count; ++i) run(body, i, i + 1);
-        return;
-    }
-    // A thread takes neighbouring tasks, for one may have prefetched for the next, and then what is left of
-    // the others'.
-    struct alignas(64) Share {
-        std::atomic<std::int64_t> next;
-        std::int64_t end;
-    };
-    std::array<Share, kMostParts> share;
-    for (std::int64_t p = 0; p < parts; ++p) {
-        share[static_cast<std::size_t>(p)].next.store(count * p / parts, std::memory_order_relaxed);
-        share[static_cast<std::size_t>(p)].end = count * (p + 1) / parts;
-    }
+    const int useful = static_cast<int>(std::min<std::int64_t>(count, threads));
+    if (useful <= 1) return run_in_order(count, run, body);
+    FirstError error;
+    std::atomic<std::int64_t> next = 0;
+    region(useful, [&](int) {
+        for (std::int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;)
+            error.guard(run, body, i, i + 1);
+    });
+    error.rethrow();
+}
+
+void run_neighbours(std::int64_t count, int threads, Run run, const void* body) {
+    const int parts = static_cast<int>(std::min<std::int64_t>({count, threads, kMostShares}));
+    if (parts <= 1) return run_in_order(count, run, body);
+    alignas(Share) std::byte memory[kMostShares * sizeof(Share)];  // only those of `parts` are touched
+    auto* const shares = reinterpret_cast<Share*>(memory);
+    for (int p = 0; p < parts; ++p) std::construct_at(shares + p, count * p / parts, count * (p + 1) / parts);
     FirstError error;
     region(parts, [&](int thread) {
         for (int p = 0; p < parts; ++p) {
-            Share& from = share[static_cast<std::size_t>((thread + p) % parts)];
-            for (std::int64_t i; (i = from.next.fetch_add(1, std::memory_order_relaxed)) < from.end;)
-                error.guard(run, body, i, i + 1);
+            Share& from = shares[(thread + p) % parts];
+            for (std::int64_t i; (i = from.take()) < from.end;) error.guard(run, body, i, i + 1);
         }
     });
     error.rethrow();

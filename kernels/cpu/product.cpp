@@ -239,7 +239,7 @@ void run(const ProductArgs& args, const Execution& execution, const Level& level
         for (std::int64_t row = begin; row < end; ++row) convert(plan, row);
     });
     const auto scratch = static_cast<std::size_t>(kTotalsAt + slots(plan) * kTotals) * sizeof(float);
-    over_tasks(static_cast<std::int64_t>(plan.tiles.size()), execution.threads, [&](std::int64_t i) {
+    over_neighbours(static_cast<std::int64_t>(plan.tiles.size()), execution.threads, [&](std::int64_t i) {
         thread_local Scratch own;
         multiply(plan, static_cast<std::size_t>(i), own.at_least(scratch));
     });

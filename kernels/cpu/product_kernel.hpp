@@ -59,7 +59,7 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Fol
         part.out += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
         // While rows are multiplied, the next weights come: tiles fetch a panel each, or two if they are few.
-        const bool fetches = i < ahead.count;
+        const bool fetches = tiles == 1 ? ahead.count >= panels : i < ahead.count;
         const std::int64_t too = i + tiles < ahead.count ? i + tiles : i;
         part.one_sweep = tiles == 1;
         part.ahead = fetches ? ahead.panels + i * ahead.panel_bytes : block.w;
@@ -101,8 +101,8 @@ SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_
 }
 
 // What is prefetched while pairs [i, i + count) are multiplied: by several sweeps as many pairs of what comes
-// next, by a single one the pairs kAheadBytes further on. Lines that two pairs share are asked for twice; of
-// float32, every other line.
+// next, by a single one the pairs kAheadBytes further on, but where eight panels are read side by side: of
+// bfloat16 the hardware then does it better. Of float32, every other line.
 inline constexpr std::int64_t kAheadBytes = 2048;
 
 template <Format format>

@@ -42,6 +42,32 @@ TEST(OverTasks, RunsEveryTaskOnce) {
     }
 }
 
+// Threads that are late find their tasks done by others; more threads than there can be shares, and tasks of
+// tasks.
+TEST(OverNeighbours, RunsEveryTaskOnce) {
+    for (const int threads : {1, 2, 3, 7, 300}) {
+        for (const int count : {0, 1, 2, 8, 100}) {
+            std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
+            over_neighbours(count, threads, [&](std::int64_t i) { ++runs[static_cast<std::size_t>(i)]; });
+            for (const auto& each : runs) ASSERT_EQ(each, 1) << threads << " threads, " << count << " tasks";
+        }
+    }
+    std::vector<std::atomic<int>> runs(64);
+    over_neighbours(8, 2, [&](std::int64_t i) {
+        over_neighbours(8, 2, [&](std::int64_t j) { ++runs[static_cast<std::size_t>(8 * i + j)]; });
+    });
+    for (const auto& each : runs) ASSERT_EQ(each, 1);
+}
+
+TEST(OverNeighbours, WhatATaskThrowsComesOut) {
+    const auto one = [](int threads) {
+        over_neighbours(100, threads, [](std::int64_t i) {
+            if (i == 57) throw std::out_of_range("task 57");
+        });
+    };
+    for (const int threads : {1, 2}) EXPECT_THROW(one(threads), std::out_of_range) << threads;
+}
+
 TEST(OverRows, WhatABodyThrowsComesOut) {
     for (const int threads : {1, 2}) {
         const auto all = [&] {
