@@ -31,7 +31,7 @@ target_compile_options(sluice_flags INTERFACE
   # Products and sums keep the order and the rounding that the source states, whatever the compiler.
   $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>
   # nvcc's own code for the host would not pass the warnings above.
-  "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;--expt-relaxed-constexpr;-Werror=all-warnings;-Xcompiler=-Wall,-Werror,-ffp-contract=off>")
+  "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-lineinfo;--expt-relaxed-constexpr;-Werror=all-warnings;-Xcompiler=-Wall,-Werror,-ffp-contract=off>")
 if(SLUICE_SANITIZE)
   target_compile_options(sluice_flags INTERFACE
     "$<$<COMPILE_LANGUAGE:C,CXX>:-fsanitize=${SLUICE_SANITIZE};-fno-sanitize-recover=all;-fno-omit-frame-pointer>")

@@ -17,7 +17,7 @@ struct ColumnGrid {
 
 inline ColumnGrid column_grid(std::int64_t rows, std::int64_t width) {
     constexpr std::int64_t kMostThreadsOfRow = 256, kWarpSize = 32;
-    const std::int64_t quads = (width + 3) / 4;
+    const std::int64_t quads = std::max<std::int64_t>((width + 3) / 4, 1);
     const std::int64_t threads = std::min((quads + kWarpSize - 1) / kWarpSize * kWarpSize, kMostThreadsOfRow);
     return {dim3(static_cast<unsigned>(rows), blocks_of(quads, threads)), static_cast<unsigned>(threads)};
 }

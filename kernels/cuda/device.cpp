@@ -6,16 +6,21 @@
 namespace sluice::kernels::cuda {
 namespace {
 
-// Streaming copies, bfloat16 products and reductions of a warp begin with Ampere.
+// Streaming copies, bfloat16 products and reductions of a warp begin with Ampere; the largest tiles need the
+// shared memory that A100, H100 and later ones of their class have.
 constexpr int kLeastMajor = 8;
+constexpr int kLeastSharedBytes = 160 * 1024;
 
 bool ask() {
-    int count = 0;
-    int major = 0;
+    int count = 0, major = 0, shared = 0;
+    const auto ask_first = [](int& answer, cudaDeviceAttr what) {
+        return cudaDeviceGetAttribute(&answer, what, 0) == cudaSuccess;
+    };
     const bool answered = cudaGetDeviceCount(&count) == cudaSuccess && count > 0 &&
-                          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) == cudaSuccess;
+                          ask_first(major, cudaDevAttrComputeCapabilityMajor) &&
+                          ask_first(shared, cudaDevAttrMaxSharedMemoryPerBlockOptin);
     if (!answered) cudaGetLastError();  // or the next check would find it
-    return answered && major >= kLeastMajor;
+    return answered && major >= kLeastMajor && shared >= kLeastSharedBytes;
 }
 
 }  // namespace

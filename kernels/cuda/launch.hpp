@@ -10,8 +10,8 @@
 
 namespace sluice::kernels::cuda {
 
-// More dynamic shared memory than this must be asked for by name.
-inline constexpr std::size_t kPlainSharedBytes = 48 * 1024;
+// Above 48 KiB, with what a kernel has of its own, shared memory must be asked for by name.
+inline constexpr std::size_t kPlainSharedBytes = 32 * 1024;
 
 // Queues kernel(arguments...) over the grid in the execution's stream. An error of the kernel itself shows
 // when the stream is synchronised.

@@ -63,7 +63,7 @@ void run(const RopeArgs& args, const Execution& execution) {
 }  // namespace
 
 void run_rope(const RopeArgs& args, const Execution& execution) {
-    if (args.rows == 0) return;
+    if (args.rows == 0 || args.heads == 0) return;
     if (args.interleaved)
         run<true>(args, execution);
     else

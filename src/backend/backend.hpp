@@ -10,6 +10,7 @@
 
 namespace sluice {
 
+// Used by the thread that made it.
 class Backend {
 public:
     Backend() = default;

@@ -39,7 +39,8 @@ std::string cuda_obstacle() {
         return fmt::format("the NVIDIA driver cannot be used ({})", cudaGetErrorString(answer));
     }
     if (count == 0) return "the NVIDIA driver shows no device (CUDA_VISIBLE_DEVICES hides some)";
-    if (!kernels::cuda::available()) return "the device is older than the kernels, which are for Ampere on";
+    if (!kernels::cuda::available())
+        return "the kernels are for GPUs of the class of A100, H100 and later ones";
     return "";
 }
 

@@ -34,7 +34,7 @@ constexpr std::uint32_t kOrdinary = 0;
 
 // Blocks of powers of two that are given out again and never returned: the driver takes microseconds for each
 // call.
-class ManagedHeap {
+class ReachableHeap {
 public:
     Header* take(std::size_t bytes) {
         const auto size_class = static_cast<std::uint32_t>(std::bit_width(bytes + sizeof(Header) - 1));
@@ -55,14 +55,16 @@ public:
     }
 
 private:
-    static constexpr std::size_t kSlab = std::size_t{64} << 20;
+    static constexpr std::size_t kSlab = std::size_t{64} << 20, kPage = 4096;
 
     Header* fresh(std::size_t bytes) {
         if (bytes > left_) {
             left_ = bytes > kSlab ? bytes : kSlab;
-            void* memory = nullptr;
-            if (cudaMallocManaged(&memory, left_) != cudaSuccess) throw std::bad_alloc();
-            slab_ = static_cast<std::byte*>(memory);
+            left_ = (left_ + kPage - 1) / kPage * kPage;
+            // The host's own, for it looks at blocks while kernels run, and when the driver is gone.
+            slab_ = static_cast<std::byte*>(std::aligned_alloc(kPage, left_));
+            if (slab_ == nullptr || cudaHostRegister(slab_, left_, cudaHostRegisterDefault) != cudaSuccess)
+                throw std::bad_alloc();
         }
         auto* block = reinterpret_cast<Header*>(slab_);
         slab_ += bytes;
@@ -75,7 +77,7 @@ private:
     std::byte* slab_ = nullptr;
     std::size_t left_ = 0;
 };
-ManagedHeap managed;
+ReachableHeap heap;
 
 }  // namespace
 }  // namespace sluice::test
@@ -86,7 +88,7 @@ void* operator new(std::size_t bytes) {
     Header* block = nullptr;
     if (reachable && !inside) {
         inside = true;
-        block = managed.take(bytes);
+        block = heap.take(bytes);
         inside = false;
     } else {
         block = static_cast<Header*>(std::malloc(bytes + sizeof(Header)));
@@ -103,6 +105,6 @@ void operator delete(void* p) noexcept {
     if (block->size_class == kOrdinary)
         std::free(block);
     else
-        managed.give_back(block);
+        heap.give_back(block);
 }
 void operator delete(void* p, std::size_t) noexcept { operator delete(p); }
