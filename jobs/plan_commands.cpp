@@ -54,7 +54,8 @@ std::vector<std::string> notes(const Plan& plan, const PlanOptions& options) {
                         name_of(plan.model.config.quantization.dtype)));
     }
     if (options.gpu())
-        notes.emplace_back("sluice-generate computes on the CPU unless told --device cuda, which no GPU has run so far");
+        notes.emplace_back(
+            "sluice-generate computes on the CPU unless told --device cuda, which no GPU has run so far");
     return notes;
 }
 

@@ -16,12 +16,12 @@ namespace sluice::kernels::cuda {
 // The arguments, and what the host has made of them.
 struct AttentionCall {
     AttentionArgs args;
-    int group = 1;            // heads that share a kv head
-    int key_steps = 0;        // of sixteen elements
-    int key_pitch = 0;        // elements from one key to the next in shared memory, zeros at the end
-    float two_by_cap = 0;     // two divided by the soft cap, if there is one
-    int chunks = 1;           // of the longest context
-    int stages = 2;           // pages in shared memory
+    int group = 1;         // heads that share a kv head
+    int key_steps = 0;     // of sixteen elements
+    int key_pitch = 0;     // elements from one key to the next in shared memory, zeros at the end
+    float two_by_cap = 0;  // two divided by the soft cap, if there is one
+    int chunks = 1;        // of the longest context
+    int stages = 2;        // pages in shared memory
     float* workspace = nullptr;
     bool split = false;       // chunks have blocks of their own, and slots of the workspace
     bool aliased = false;     // the keys in shared memory are the values, too
