@@ -31,9 +31,11 @@ TEST_F(Stream, TwoThousandPromptsInFlatMemory) {
         prompts += OrderedJson({{"prompt", prompt}, {"max_new_tokens", 2 + i % 5}}).dump() + "\n";
     }
     folder_.put("in.jsonl", prompts);
-    // So little KV cache that every page of it is in use long before the first quarter is over.
+    // So little KV cache, and so small steps, that all memory for them has been used long before the first
+    // quarter is over: it is taken from the system when it is first used.
     const auto process = start(files("v3", "in.jsonl", "out.jsonl") +
-                               Words{"--kv-memory", "8MiB", "--max-seq-len", "512", "--progress", "off"});
+                               Words{"--kv-memory", "8MiB", "--max-seq-len", "512", "--max-batch", "16",
+                                     "--max-batch-tokens", "64", "--progress", "off"});
     std::size_t early = 0;
     std::size_t late = 0;
     int late_samples = 0;
