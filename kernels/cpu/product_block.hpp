@@ -29,7 +29,7 @@ struct BlockTask {
     float* out = nullptr;  // likewise: where the sum, or the total, goes
 };
 
-// Pairs that are loaded at once: two where they are codes that one go decodes.
+// Pairs that are loaded at once: two of codes, where a set decodes them together.
 template <class Dot, Format format>
 inline constexpr int kPairsAtOnce = Dot::template kDecodesTwo<format> ? 2 : 1;
 

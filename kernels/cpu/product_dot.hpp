@@ -1,8 +1,8 @@
 // How each instruction set adds one k pair of a panel to sixteen accumulators.
 //
 // A Dot gives: X (element of a converted row), Pair (a panel's k pair in registers), load_pairs<Format,
-// count> (p, pairs), of two at once where kDecodesTwo<Format>, load_x(x), dot(sum, pair, x) = sum + even +
-// odd element, in that order, two fused steps (or the single instruction's own fixed order); store_pair (in
+// count>(p, pairs), with a count of two where kDecodesTwo<Format>, load_x(x), dot(sum, pair, x) = sum + even
+// + odd element, in that order, two fused steps (or the single instruction's own fixed order); store_pair (in
 // format kDecoded, for reuse), store_x; kAccumulators, the largest register tile, and kBulkPanels, its width
 // where there are many rows.
 #pragma once
