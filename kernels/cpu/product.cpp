@@ -165,12 +165,16 @@ void convert(const Plan& plan, std::int64_t number) {
     const CpuWeight& weight = *job.weight;
     const std::int64_t row = number - job.first_row;
     const std::int64_t from = job.job->gather == nullptr ? row : job.job->gather[row];
+    const std::int64_t after_row = row + 1 < job.job->rows ? row + 1 : row;
+    const std::int64_t from_next = job.job->gather == nullptr ? after_row : job.job->gather[after_row];
     for (const Segment& segment : weight.segment) {
+        const float* next = job.job->x + from_next * job.job->x_stride + segment.first_col;
         RowTask task;
         task.segment = &segment;
         task.form = form_of(weight.products);
         task.power_of_two_scales = weight.power_of_two_scales;
         task.x = job.job->x + from * job.job->x_stride + segment.first_col;
+        task.next_x = next;
         task.out = job.x + row * job.row_bytes + segment.first_pair * 2 * job.isa->x_bytes;
         if (job.x_scales != nullptr) task.scales = job.x_scales + row * weight.blocks + segment.first_block;
         job.isa->convert(task);

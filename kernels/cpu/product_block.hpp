@@ -6,27 +6,29 @@
 
 namespace sluice::kernels::cpu {
 
+// Some of the pairs of a segment: part of a k block, or several.
 struct BlockTask {
     const std::byte* w = nullptr;
     std::int64_t panel_bytes = 0;
     const void* x = nullptr;
     std::int64_t x_stride = 0;
-    std::int64_t pairs = 0;
-    float* sums = nullptr;  // [rows][sums_stride]: where the block's sum rests between two chunks
+    std::int64_t begin = 0, end = 0;     // pairs
+    const std::int64_t* ends = nullptr;  // of the blocks, from that of `begin` on
+    bool begins = false;                 // with a block: its sum is zero so far
+    float* sums = nullptr;               // [rows][sums_stride]: where the sum of a block rests that goes on
     std::int64_t sums_stride = 0;
-    bool begins = false;  // the block: its sum is zero so far
     // Where a quantised block ends: its sum, scaled, is added to totals (first: they hold nothing yet).
-    const float* w_scales = nullptr;  // of the tile's columns, or null
-    float* totals = nullptr;          // [rows][sums_stride]
+    const float* w_scales = nullptr;  // of the tile's columns, w_scale_stride a block, or null
+    std::int64_t w_scale_stride = 0;
+    float* totals = nullptr;  // [rows][sums_stride]
     bool first = false;
-    const float* x_scales = nullptr;  // of the tile's rows, x_scale_stride apart, or null
+    const float* x_scales = nullptr;  // [rows][x_scale_stride], one a block, or null
     std::int64_t x_scale_stride = 0;
     // What comes next. One sweep prefetches, with every pair, as much of each of its panels, which lie
     // ahead_panel_bytes apart; of several each prefetches two panels, ahead_step bytes a pair.
     bool one_sweep = false;
     const std::byte *ahead = nullptr, *ahead_too = nullptr;
     std::int64_t ahead_panel_bytes = 0, ahead_step = 0;
-    float* out = nullptr;  // likewise: where the sum, or the total, goes
 };
 
 // Pairs that are loaded at once: two of codes, where a set decodes them together.
@@ -75,30 +77,62 @@ SLUICE_SIMD void add_pairs(Sums<Dot, rows, panels>& sum, const BlockTask& t, con
     }
 }
 
+// Where a task's multiplication has come to.
+template <class Dot>
+struct Place {
+    const std::byte* w;
+    const typename Dot::X* x;
+    const std::byte *ahead, *ahead_too;
+};
+
+// The next `pairs` into every sum of the tile.
 template <class Dot, Format format, int rows, int panels, bool one_sweep>
-SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t) {
+SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, Place<Dot>& at,
+                           std::int64_t pairs) {
     constexpr int kCount = kPairsAtOnce<Dot, format>;
-    constexpr std::int64_t kBytes = kCount * pair_bytes(format);
-    const std::byte *w = t.w, *ahead = t.ahead, *ahead_too = t.ahead_too;
-    const auto* x = static_cast<const typename Dot::X*>(t.x);
     std::int64_t i = 0;
-    for (; i + kCount <= t.pairs; i += kCount, w += kBytes, x += 2 * kCount) {
+    for (; i + kCount <= pairs; i += kCount) {
         if constexpr (one_sweep) {
             if (t.ahead_step > 0) {
 #pragma GCC unroll 8
-                for (int p = 0; p < panels; ++p) Dot::prefetch(ahead + p * t.ahead_panel_bytes);
+                for (int p = 0; p < panels; ++p) Dot::prefetch(at.ahead + p * t.ahead_panel_bytes);
             }
-            ahead += kBytes;
+            at.ahead += kCount * pair_bytes(format);
         } else {
-            Dot::prefetch(ahead);
-            if constexpr (rows * panels > 12) Dot::prefetch(ahead_too);
-            ahead += kCount * t.ahead_step;
-            ahead_too += kCount * t.ahead_step;
+            Dot::prefetch(at.ahead);
+            if constexpr (rows * panels > 12) Dot::prefetch(at.ahead_too);
+            at.ahead += kCount * t.ahead_step;
+            at.ahead_too += kCount * t.ahead_step;
         }
-        add_pairs<Dot, format, rows, panels, kCount>(sum, t, w, x);
+        add_pairs<Dot, format, rows, panels, kCount>(sum, t, at.w, at.x);
+        at.w += kCount * pair_bytes(format);
+        at.x += 2 * kCount;
     }
     if constexpr (kCount > 1) {
-        if (i < t.pairs) add_pairs<Dot, format, rows, panels, 1>(sum, t, w, x);
+        if (i == pairs) return;
+        add_pairs<Dot, format, rows, panels, 1>(sum, t, at.w, at.x);
+        at.w += pair_bytes(format);
+        at.x += 2;
+    }
+}
+
+// The sums of the task's block b, scaled, are added to the totals, and begin anew.
+template <class Dot, int rows, int panels>
+SLUICE_SIMD void end_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, int b) {
+    const float* w_scales = t.w_scales + b * t.w_scale_stride;
+    const bool first = t.first && b == 0;
+#pragma GCC unroll 12
+    for (int r = 0; r < rows; ++r) {
+        float* total = t.totals + r * t.sums_stride;
+#pragma GCC unroll 8
+        for (int p = 0; p < panels; ++p) {
+            auto v = sum[r][p];
+            if (t.x_scales != nullptr) v = Dot::mul(v, Dot::set(t.x_scales[r * t.x_scale_stride + b]));
+            v = Dot::mul(v, Dot::load(w_scales + p * kPanel));
+            v = Dot::add(first ? Dot::zero() : Dot::load(total + p * kPanel), v);
+            Dot::store(total + p * kPanel, v);
+            sum[r][p] = Dot::zero();
+        }
     }
 }
 
@@ -111,24 +145,23 @@ void multiply_block(const BlockTask& t) {
 #pragma GCC unroll 8
         for (int p = 0; p < panels; ++p) sum[r][p] = t.begins ? Dot::zero() : Dot::load(rest + p * kPanel);
     }
-    if (t.one_sweep)
-        add_block<Dot, format, rows, panels, true>(sum, t);
-    else
-        add_block<Dot, format, rows, panels, false>(sum, t);
+    Place<Dot> at = {t.w, static_cast<const typename Dot::X*>(t.x), t.ahead, t.ahead_too};
+    int b = 0;
+    for (std::int64_t i = t.begin; i < t.end; ++b) {
+        const std::int64_t end = t.ends[b] < t.end ? t.ends[b] : t.end;
+        if (t.one_sweep)
+            add_block<Dot, format, rows, panels, true>(sum, t, at, end - i);
+        else
+            add_block<Dot, format, rows, panels, false>(sum, t, at, end - i);
+        i = end;
+        if (t.w_scales != nullptr && end == t.ends[b]) end_block<Dot, rows, panels>(sum, t, b);
+    }
+    if (t.w_scales != nullptr && t.end == t.ends[b - 1]) return;
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
-        const float* total = t.totals + r * t.sums_stride;
-        float* to = t.out + r * t.sums_stride;
+        float* rest = t.sums + r * t.sums_stride;
 #pragma GCC unroll 8
-        for (int p = 0; p < panels; ++p) {
-            auto v = sum[r][p];
-            if (t.w_scales != nullptr) {
-                if (t.x_scales != nullptr) v = Dot::mul(v, Dot::set(t.x_scales[r * t.x_scale_stride]));
-                v = Dot::mul(v, Dot::load(t.w_scales + p * kPanel));
-                v = Dot::add(t.first ? Dot::zero() : Dot::load(total + p * kPanel), v);
-            }
-            Dot::store(to + p * kPanel, v);
-        }
+        for (int p = 0; p < panels; ++p) Dot::store(rest + p * kPanel, sum[r][p]);
     }
 }
 

@@ -3,8 +3,8 @@
 // A Dot gives: X (element of a converted row), Pair (a panel's k pair in registers), load_pairs<Format,
 // count>(p, pairs), with a count of two where kDecodesTwo<Format>, load_x(x), dot(sum, pair, x) = sum + even
 // + odd element, in that order, two fused steps (or the single instruction's own fixed order); store_pair (in
-// format kDecoded, for reuse), store_x; kAccumulators, the largest register tile, and kBulkPanels, its width
-// where there are many rows.
+// format kDecoded, for reuse), store_x; kAccumulators, the largest register tile; where there are many rows,
+// its width kBulkPanels, and kBulkPairs, as many as stay near by while all rows are multiplied.
 #pragma once
 
 #include "kernels/cpu/layout.hpp"
@@ -24,6 +24,7 @@ struct FloatDot : Isa {
     };
     static constexpr int kAccumulators = accumulators;
     static constexpr int kBulkPanels = bulk_panels;
+    static constexpr int kBulkPairs = 128;
     static constexpr Format kDecoded = Format::F32;
 
     template <Format>
@@ -200,6 +201,7 @@ struct Avx512Bf16Dot : Avx512Bf16 {
     using Pair = __m512i;
     static constexpr int kAccumulators = 24;
     static constexpr int kBulkPanels = 4;
+    static constexpr int kBulkPairs = 256;
     static constexpr Format kDecoded = Format::Bf16;
 
     template <Format format>

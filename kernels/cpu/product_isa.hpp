@@ -16,9 +16,10 @@ struct RowTask {
     const Segment* segment = nullptr;
     RowForm form = RowForm::Bf16;
     bool power_of_two_scales = false;
-    const float* x = nullptr;  // the row's first column of this segment
-    void* out = nullptr;       // [pairs][2], zeros in the padding
-    float* scales = nullptr;   // [blocks], written for Fp8
+    const float* x = nullptr;       // the row's first column of this segment
+    const float* next_x = nullptr;  // likewise of the row after it, for prefetching
+    void* out = nullptr;            // [pairs][2], zeros in the padding
+    float* scales = nullptr;        // [blocks], written for Fp8
 };
 
 // out[r, c] for `rows` converted rows and panels [first_panel, first_panel + panels): of one segment, of a
@@ -56,7 +57,7 @@ struct ProductIsa {
 
 inline constexpr std::int64_t kTilePanels = 8;  // at most in a tile task
 inline constexpr std::int64_t kTileRows = 128;
-inline constexpr std::int64_t kChunkPairs = 128;  // of k, multiplied by many rows: four panels fill 32 KiB
+inline constexpr std::int64_t kChunkPairs = 256;  // of k at most, decoded to memory
 inline constexpr std::int64_t kChunkPanels = 4;   // at most, by many rows
 
 // A tile's scratch, in floats: the sums of a block of many chunks, [kTileRows][kChunkPanels * 16]; from

@@ -27,6 +27,15 @@ constexpr int decoded_in_registers(int panels) {
     return Dot::template kDecodesTwo<format> ? 24 : most_rows<Dot, format>(panels);
 }
 
+// Pairs that several sweeps multiply before the next ones: what they read again should lie in the first-level
+// cache, but every sweep has its own beginning and end. Codes are small; by many rows the second level will
+// do.
+template <class Dot, Format format>
+constexpr std::int64_t chunk_pairs(int panels, std::int64_t rows) {
+    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(panels)) return 512;
+    return rows <= 24 ? 128 : Dot::kBulkPairs;
+}
+
 // Whether so many panels side by side are best for these rows: as many as the registers hold all rows for,
 // else the width for many rows.
 template <class Dot, Format format>
@@ -56,7 +65,6 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Fol
         part.x = x + row * t.x_stride;
         part.sums += row * block.sums_stride;
         part.totals += row * block.sums_stride;
-        part.out += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
         // While rows are multiplied, the next weights come: tiles fetch a panel each, or two if they are few.
         const bool fetches = tiles == 1 ? ahead.count >= panels : i < ahead.count;
@@ -75,6 +83,7 @@ template <class Dot, Format format, int panels>
 SLUICE_SIMD void decode_chunk(const BlockTask& block, std::byte* out) {
     constexpr std::int64_t kTo = pair_bytes(Dot::kDecoded);
     constexpr int kCount = kPairsAtOnce<Dot, format>;
+    const std::int64_t pairs = block.end - block.begin;
     const auto decode = [&]<int count>(const std::byte* w) {
         typename Dot::Pair pair[count];
         Dot::template load_pairs<format, count>(w, pair);
@@ -83,9 +92,9 @@ SLUICE_SIMD void decode_chunk(const BlockTask& block, std::byte* out) {
     for (int p = 0; p < panels; ++p) {
         const std::byte* w = block.w + p * block.panel_bytes;
         std::int64_t i = 0;
-        for (; i + kCount <= block.pairs; i += kCount, w += kCount * pair_bytes(format))
+        for (; i + kCount <= pairs; i += kCount, w += kCount * pair_bytes(format))
             decode.template operator()<kCount>(w);
-        if (i < block.pairs) decode.template operator()<1>(w);
+        if (i < pairs) decode.template operator()<1>(w);
     }
 }
 
@@ -124,44 +133,48 @@ template <class Dot, Format format, int panels>
 void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, const Following& next,
                      float* totals) {
     constexpr bool kCoded = format == Format::Fp8 || format == Format::Int8;
-    static_assert(Dot::kBulkPanels <= kChunkPanels);
+    static_assert(Dot::kBulkPanels <= kChunkPanels && Dot::kBulkPairs <= kChunkPairs);
     constexpr std::int64_t kAheadPairs = kAheadBytes / pair_bytes(format);
     const bool one_sweep = t.rows <= most_rows<Dot, format>(panels);
     auto* scratch = static_cast<float*>(t.scratch);
     auto* decoded = reinterpret_cast<std::byte*>(scratch + kDecodedAt);
-    for (int b = 0; b < s.blocks; ++b) {
-        const std::int64_t begin = s.block_pair[b], end = s.block_pair[b + 1];
-        std::int64_t step = kChunkPairs;
-        for (std::int64_t i = begin; i < end; i += step) {
-            if (one_sweep) step = end - i > 2 * kAheadPairs ? end - i - kAheadPairs : end - i;
-            BlockTask block{};  // no call of a constructor that every set would share
-            block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
-            block.panel_bytes = s.panel_bytes;
-            block.x = static_cast<const typename Dot::X*>(t.x) + 2 * (s.first_pair + i);
-            block.x_stride = t.x_stride;
-            block.pairs = end - i < step ? end - i : step;
-            block.sums = kCoded ? scratch + kBlockSumsAt : totals;
-            block.sums_stride = panels * kPanel;
-            block.begins = i == begin;
-            block.totals = totals;
-            block.first = b == 0;
-            const bool ends = i + block.pairs == end;
-            block.out = ends ? totals : block.sums;
-            const Following ahead = look_ahead<format>(s, panel, panels, i, block.pairs, one_sweep, next);
-            if constexpr (kCoded) {
-                if (ends) block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
-                if (t.x_scales != nullptr) block.x_scales = t.x_scales + s.first_block + b;
-                block.x_scale_stride = t.x_scale_stride;
-                if (t.rows > decoded_in_registers<Dot, format>(panels)) {
-                    decode_chunk<Dot, format, panels>(block, decoded);
-                    block.w = decoded;
-                    block.panel_bytes = block.pairs * pair_bytes(Dot::kDecoded);
-                    sweep_rows<Dot, Dot::kDecoded, panels>(t, block, ahead, pair_bytes(format));
-                    continue;
-                }
+    const std::int64_t pairs = s.block_pair[s.blocks];
+    int b = 0;  // the block of pair i
+    for (std::int64_t i = 0, count; i < pairs; i += count) {
+        const std::int64_t left = pairs - i;
+        const std::int64_t most = !one_sweep               ? chunk_pairs<Dot, format>(panels, t.rows)
+                                  : left > 2 * kAheadPairs ? left - kAheadPairs
+                                                           : left;
+        count = left < most ? left : most;
+        while (s.block_pair[b + 1] <= i) ++b;
+        BlockTask block{};  // no call of a constructor that every set would share
+        block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
+        block.panel_bytes = s.panel_bytes;
+        block.x = static_cast<const typename Dot::X*>(t.x) + 2 * (s.first_pair + i);
+        block.x_stride = t.x_stride;
+        block.begin = i;
+        block.end = i + count;
+        block.ends = s.block_pair + b + 1;
+        block.begins = i == s.block_pair[b];
+        block.sums = kCoded ? scratch + kBlockSumsAt : totals;
+        block.sums_stride = panels * kPanel;
+        block.totals = totals;
+        block.first = b == 0;
+        const Following ahead = look_ahead<format>(s, panel, panels, i, count, one_sweep, next);
+        if constexpr (kCoded) {
+            block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
+            block.w_scale_stride = t.padded_columns;
+            if (t.x_scales != nullptr) block.x_scales = t.x_scales + s.first_block + b;
+            block.x_scale_stride = t.x_scale_stride;
+            if (t.rows > decoded_in_registers<Dot, format>(panels)) {
+                decode_chunk<Dot, format, panels>(block, decoded);
+                block.w = decoded;
+                block.panel_bytes = count * pair_bytes(Dot::kDecoded);
+                sweep_rows<Dot, Dot::kDecoded, panels>(t, block, ahead, pair_bytes(format));
+                continue;
             }
-            sweep_rows<Dot, format, panels>(t, block, ahead, pair_bytes(format));
         }
+        sweep_rows<Dot, format, panels>(t, block, ahead, pair_bytes(format));
     }
 }
 
@@ -198,6 +211,16 @@ SLUICE_SIMD int columns_of(const TileTask& t, std::int64_t panel) {
     return left < kPanel ? static_cast<int>(left) : kPanel;
 }
 
+// The outputs' lines, on their way while the group is multiplied: or else stores wait for them, one after the
+// other.
+template <class Dot>
+SLUICE_SIMD void fetch_out(const TileTask& t, std::int64_t panel, int panels) {
+    for (std::int64_t r = 0; r < t.rows; ++r) {
+        const float* out = t.out + r * t.out_stride + panel * kPanel;
+        for (int p = 0; p < panels; ++p) Dot::prefetch_to_write(out + p * kPanel);
+    }
+}
+
 template <class Dot>
 SLUICE_SIMD void write_out(const TileTask& t, std::int64_t panel, int panels) {
     const float* totals = static_cast<const float*>(t.scratch) + kTotalsAt;
@@ -228,6 +251,7 @@ SLUICE_SIMD void write_gated(const TileTask& t, std::int64_t panel, int panels) 
 
 template <class Dot, Format format, int panels>
 void multiply_group(const TileTask& t, std::int64_t panel) {
+    fetch_out<Dot>(t, panel, panels);
     if (t.gated_panels == 0) {
         sum_segments<Dot, format, panels>(t, panel);
         return write_out<Dot>(t, panel, panels);

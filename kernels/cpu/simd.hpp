@@ -23,7 +23,7 @@
 //   power_below(a)            the largest power of two <= |a| (0 for a subnormal, infinity for NaN)
 //   sum(a)                    lanes i + (i + 8), then + 4, + 2, + 1
 //   max_lane(a)               in the same order
-//   prefetch(p)               towards the first-level cache
+//   prefetch(p)               towards the first-level cache; prefetch_to_write(p): and for this core alone
 #pragma once
 
 #include "kernels/cpu/simd_generic.hpp"

@@ -96,6 +96,7 @@ struct Avx2 {
     }
 
     SLUICE_SIMD void prefetch(const void* p) { __builtin_prefetch(p); }
+    SLUICE_SIMD void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 private:
     SLUICE_SIMD __m256i first(int n) {  // all ones in lanes below n

@@ -71,6 +71,7 @@ struct Avx512 {
     }
 
     SLUICE_SIMD void prefetch(const void* p) { __builtin_prefetch(p); }
+    SLUICE_SIMD void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 private:
     SLUICE_SIMD __mmask16 first(int n) { return static_cast<__mmask16>((1U << n) - 1U); }

@@ -135,6 +135,7 @@ struct Generic {
     }
 
     SLUICE_SIMD void prefetch(const void* p) { __builtin_prefetch(p); }
+    SLUICE_SIMD void prefetch_to_write(const void* p) { __builtin_prefetch(p, 1); }
 
 private:
     SLUICE_SIMD Ints ints(Floats v) { return reinterpret_cast<Ints>(v); }
