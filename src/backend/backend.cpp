@@ -19,6 +19,7 @@ public:
     void download(const void* from, void* to, std::size_t bytes) const override {
         std::memcpy(to, from, bytes);
     }
+    std::unique_ptr<Recording> record(const std::function<void()>&) const override { return nullptr; }
 };
 
 }  // namespace

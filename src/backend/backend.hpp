@@ -6,9 +6,22 @@
 #include "kernels/execution.hpp"
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 
 namespace sluice {
+
+// Operations that were recorded, to be queued by one call as often as one likes.
+class Recording {
+public:
+    Recording() = default;
+    Recording(const Recording&) = delete;
+    Recording& operator=(const Recording&) = delete;
+    virtual ~Recording() = default;
+
+    // Queues them behind what is in the stream that they were recorded from.
+    virtual void replay() const = 0;
+};
 
 // Used by the thread that made it.
 class Backend {
@@ -29,6 +42,10 @@ public:
     // stay as it is until the stream has been synchronised.
     virtual void upload(const void* from, void* to, std::size_t bytes) const = 0;
     virtual void download(const void* from, void* to, std::size_t bytes) const = 0;
+    // What `queue` queues, kept with the sizes and addresses of now instead of done. It must neither wait for
+    // the stream nor claim or release memory: ExitCode::Internal names the call. Null, and nothing is
+    // called, where operations are done when they return.
+    virtual std::unique_ptr<Recording> record(const std::function<void()>& queue) const = 0;
 };
 
 // `device`: which one, of cuda_devices(); the families of the host take no notice. ExitCode::Usage, saying

@@ -1,5 +1,6 @@
 #include "backend/cuda_backend.hpp"
 
+#include "backend/cuda_recording.hpp"
 #include "backend/devices.hpp"
 #include "core/error.hpp"
 #include "core/units.hpp"
@@ -22,13 +23,15 @@ public:
 
     void* allocate(std::size_t bytes) override {
         void* data = nullptr;
-        if (cudaMalloc(&data, at_least_one(bytes)) != cudaSuccess) {
+        const cudaError_t result = cudaMalloc(&data, at_least_one(bytes));
+        if (result == cudaErrorMemoryAllocation) {
             cudaGetLastError();  // or the next check would find it
             std::size_t free = 0, total = 0;
             SLUICE_CUDA_CHECK(cudaMemGetInfo(&free, &total));
             fail(ExitCode::Internal, "cannot allocate {} of the GPU's memory: {} of {} are free",
                  bytes_text(bytes), bytes_text(free), bytes_text(total));
         }
+        SLUICE_CUDA_CHECK(result);
         SLUICE_CUDA_CHECK(cudaMemset(data, 0, at_least_one(bytes)));
         SLUICE_CUDA_CHECK(cudaStreamSynchronize(nullptr));  // our own streams do not wait for this one
         return data;
@@ -75,6 +78,9 @@ public:
     }
     void download(const void* from, void* to, std::size_t bytes) const override {
         SLUICE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_));
+    }
+    std::unique_ptr<Recording> record(const std::function<void()>& queue) const override {
+        return record_stream(stream_, queue);
     }
 
 private:

@@ -10,8 +10,8 @@
 namespace sluice {
 namespace {
 
-// For what no plan counts: the workspace of operations, the arrays of a step, and what the driver and
-// libraries take when they are first used; and claims are rounded up.
+// For what no plan counts: the workspace of operations, the arrays of a step, recorded steps, and what the
+// driver and libraries take when they are first used; and claims are rounded up.
 constexpr std::uint64_t kReserve = std::uint64_t{1} << 30;
 constexpr std::uint64_t kReservedShare = 64;
 

@@ -77,6 +77,15 @@ public:
     void synchronize() const;
     // How often it was.
     std::uint64_t synchronizations() const { return synchronizations_; }
+    // Whether operations can be recorded: where they are queued, and no clock is told of each.
+    bool can_record() const { return clock_ == nullptr && memory().place() != Place::Host; }
+    // What `queue` queues, not done but kept (Backend::record). ExitCode::Internal, saying what cannot be
+    // recorded, for a copy between host and device, and where an operation needs more scratch memory than
+    // there is.
+    std::unique_ptr<Recording> record(const std::function<void()>& queue) const;
+    // The operations' scratch memory: recordings are of no use any more when it has moved.
+    const void* workspace() const { return workspace_.view().data; }
+
     // A tensor in the operations' memory; `fill` writes its values, through a view in the host's.
     Tensor filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) const;
 
@@ -141,6 +150,8 @@ private:
     void run(std::string_view op, const Args& args) const;
     // For one operation.
     kernels::Execution with_workspace(std::size_t bytes) const;
+    // That nothing is being recorded.
+    void expect_running(std::string_view what) const;
     // That the operations can reach these.
     void check_place(std::string_view op, std::initializer_list<ConstView> views) const;
 
@@ -149,6 +160,7 @@ private:
     kernels::Execution execution_;
     mutable std::uint64_t synchronizations_ = 0;
     mutable Tensor workspace_;  // as large as an operation needed yet
+    mutable bool records_ = false;
     OpClock* clock_;
 };
 

@@ -13,17 +13,33 @@ Ops::Ops(kernels::Family family, int threads, OpClock* clock, int device)
 }
 
 void Ops::upload(const void* from, void* to, std::size_t bytes) const {
-    if (from != to && bytes > 0) backend_->upload(from, to, bytes);
+    if (from == to || bytes == 0) return;
+    expect_running("an upload");
+    backend_->upload(from, to, bytes);
 }
 
 void Ops::download(const void* from, void* to, std::size_t bytes) const {
+    expect_running("a download");
     if (from != to && bytes > 0) backend_->download(from, to, bytes);
     synchronize();
 }
 
 void Ops::synchronize() const {
+    expect_running("waiting for the device");
     kernels::synchronize(family_, execution_);
     ++synchronizations_;
+}
+
+std::unique_ptr<Recording> Ops::record(const std::function<void()>& queue) const {
+    expect(can_record(), "these operations cannot be recorded");
+    expect_running("a recording");
+    struct Mark {
+        explicit Mark(bool& set) : mark(set) { mark = true; }
+        ~Mark() { mark = false; }
+        bool& mark;
+    };
+    const Mark mark(records_);
+    return backend_->record(queue);
 }
 
 Tensor Ops::filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) const {
@@ -39,6 +55,10 @@ Tensor Ops::filled(DType dtype, const Shape& shape, const std::function<void(Vie
     return tensor;
 }
 
+void Ops::expect_running(std::string_view what) const {
+    expect(!records_, "{} cannot be recorded with a step's operations", what);
+}
+
 void Ops::check_place(std::string_view op, std::initializer_list<ConstView> views) const {
     for (const ConstView& view : views)
         expect(view.place == memory().place(), "{}: an array lies where the operation cannot reach it", op);
@@ -49,6 +69,7 @@ kernels::Execution Ops::with_workspace(std::size_t bytes) const {
     kernels::Execution execution = execution_;
     if (bytes == 0) return execution;
     if (workspace_.view().data == nullptr || workspace_.bytes() < bytes) {
+        expect_running("claiming scratch memory");
         synchronize();
         workspace_ = {};
         workspace_ = Tensor(memory(), DType::U8, {static_cast<std::int64_t>(bytes)});

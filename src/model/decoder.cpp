@@ -2,6 +2,7 @@
 
 #include "core/error.hpp"
 #include "model/rope.hpp"
+#include "model/step_ladder.hpp"
 
 #include <algorithm>
 
@@ -147,6 +148,7 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
       ranks_(ranks),
       inputs_(ops),
       sums_(ops),
+      recurring_(ops, std::min(limits.rows, limits.logit_rows), limits.positions),
       space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits)) {
     for (int slice = 0; slice <= shard.count(); ++slice) {
         const Range range = part_of(config.vocab, shard.first() + slice, shard.slices);
@@ -160,8 +162,19 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
 Decoder::~Decoder() = default;
 
 View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
-    inputs_.take(step);
-    const auto count = static_cast<std::int64_t>(step.tokens.size());
+    // Sums over ranks go by way of the host, which no recording does.
+    const bool recurs = ops_.can_record() && ranks_.size() == 1 && observer == nullptr && only_decodes(step);
+    if (recurs) {
+        recurring_.run(step, inputs_, cache, [&] { compute(cache, nullptr); });
+    } else {
+        inputs_.take(step);
+        compute(cache, observer);
+    }
+    return take(space_->logits, static_cast<std::int64_t>(step.logit_rows.size()), weights_.head->rows);
+}
+
+void Decoder::compute(KvCache& cache, StepObserver* observer) {
+    const std::int64_t count = inputs_.tokens.shape[0];
     Rows rows{count, take(space_->x, count, config_.dim), take(space_->h, count, config_.dim),
               take(space_->delta, count, config_.dim)};
     embed(rows);
@@ -189,7 +202,7 @@ View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
         ops_.seam(rows.x, rows.delta, gain_of(layer.ffn_post_norm), next.view(), config_.norm_eps, rows.h);
     }
     if (observer != nullptr) observer->hidden(static_cast<int>(weights_.layers.size()), rows.x);
-    return logits(rows);
+    project_logits(rows);
 }
 
 void Decoder::embed(Rows& rows) {
@@ -324,11 +337,11 @@ void Decoder::sum_over_ranks(View delta) {
     sums_.give_back(delta);
 }
 
-View Decoder::logits(const Rows& rows) {
+void Decoder::project_logits(const Rows& rows) {
     const std::int64_t wanted = inputs_.logit_rows.shape[0];
-    const View out = take(space_->logits, wanted, weights_.head->rows);
-    if (wanted > 0) ops_.product(rows.h, *weights_.head, out, inputs_.logit_rows);
-    return out;
+    if (wanted == 0) return;
+    ops_.product(rows.h, *weights_.head, take(space_->logits, wanted, weights_.head->rows),
+                 inputs_.logit_rows);
 }
 
 }  // namespace sluice

@@ -6,6 +6,7 @@
 #include "comm/communicator.hpp"
 #include "model/config.hpp"
 #include "model/kv_cache.hpp"
+#include "model/recurring_steps.hpp"
 #include "model/shard.hpp"
 #include "model/step.hpp"
 #include "model/step_inputs.hpp"
@@ -33,7 +34,8 @@ public:
 
     // Runs the step's rows through all layers, adding their keys to the cache. Every rank calls it with the
     // same step. Returns this rank's columns of the logits, float32 [step.logit_rows, local vocabulary], in
-    // the operations' memory; valid until the next step.
+    // the operations' memory; valid until the next step. Steps that only decode are recorded where they can
+    // be, unless they are observed.
     View run(const Step& step, KvCache& cache, StepObserver* observer = nullptr);
 
     // Global ids [first[s], first[s + 1]) are local vocabulary slice s.
@@ -45,6 +47,8 @@ public:
 private:
     struct Rows;
 
+    // All operations of the step whose inputs are placed.
+    void compute(KvCache& cache, StepObserver* observer);
     void embed(Rows& rows);
     void attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows, View cache);
     void attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows, View cache);
@@ -54,7 +58,7 @@ private:
     // The gated hidden values [rows, local hidden].
     View gated(const DenseWeights& weights, const Rows& rows);
     void sum_over_ranks(View delta);
-    View logits(const Rows& rows);
+    void project_logits(const Rows& rows);
 
     ModelConfig config_;
     Shard shard_;
@@ -64,6 +68,7 @@ private:
     std::vector<std::int32_t> vocabulary_slices_;
     StepInputs inputs_;  // of the step that runs
     HostCopy sums_;      // what ranks add
+    RecurringSteps recurring_;
     std::unique_ptr<Workspace> space_;
 };
 

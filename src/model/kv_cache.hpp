@@ -21,6 +21,7 @@ public:
     KvCache(Memory& memory, const ModelConfig& config, const Shard& shard, DType dtype, int pages);
     // [pages, kPageTokens, row width] of one layer.
     View layer(int index) const { return layers_[static_cast<std::size_t>(index)].view(); }
+    const std::vector<Tensor>& layers() const { return layers_; }
     int pages() const { return pages_; }
 
 private:

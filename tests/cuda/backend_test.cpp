@@ -93,7 +93,7 @@ TEST_F(CudaBackendTest, AHostCopyIsGivenBack) {
     EXPECT_THAT(on_host(tensor.view()), testing::ElementsAre(2, 4, 6));
 }
 
-// What a graph of a step's operations would rest on.
+// What recorded steps rest on (model/recurring_steps.hpp).
 TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
     StepInputs inputs(ops());
     const auto step_of = [](std::int32_t context) {

@@ -111,7 +111,7 @@ class CudaJob : public CudaModel {};
 TEST_P(CudaJob, AnswersDependOnTheRequestAlone) {
     std::vector<Request> requests;
     Sampling sampling;
-    sampling.max_new_tokens = 2;
+    sampling.max_new_tokens = 4;
     sampling.logprobs = 2;
     sampling.temperature = 0;
     requests.push_back(text_request("greedy", "The first", sampling));

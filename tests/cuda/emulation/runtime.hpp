@@ -1,13 +1,15 @@
 // The runtime's calls, by their names in CUDA. There is one device, and everything is done when a call
-// returns.
+// returns, but for what a stream records.
 #pragma once
 
 #include "cuda/emulation/grid.hpp"
 #include "cuda/emulation/memory.hpp"
+#include "cuda/emulation/stream.hpp"
 
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
 #include <utility>
 
 struct dim3 : sluice::emulation::Index {
@@ -19,46 +21,67 @@ enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
-    cudaErrorInvalidConfiguration = 9
+    cudaErrorInvalidConfiguration = 9,
+    cudaErrorIllegalState = 401,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901
 };
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-using cudaStream_t = struct CUstream_st*;
+using cudaStream_t = CUstream_st*;
 
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : 227 * 1024;
     return cudaSuccess;
 }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    if (stream == nullptr || stream->graph == nullptr) return cudaSuccess;
+    return stream->spoilt = true, cudaErrorStreamCaptureUnsupported;
+}
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline const char* cudaGetErrorName(cudaError_t error) {
-    return error == cudaSuccess             ? "cudaSuccess"
-           : error == cudaErrorInvalidValue ? "cudaErrorInvalidValue"
-                                            : "cudaErrorInvalidConfiguration";
+    switch (error) {
+        case cudaSuccess: return "cudaSuccess";
+        case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+        case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+        case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+        case cudaErrorIllegalState: return "cudaErrorIllegalState";
+        case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+        case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    }
+    return "unknown";
 }
 inline const char* cudaGetErrorString(cudaError_t) { return "of the emulation"; }
 
 // Memory.
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
 inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+    if (sluice::emulation::spoils_recording()) return cudaErrorStreamCaptureUnsupported;
     *memory = sluice::emulation::allocate_on_device(bytes);
     return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFree(void*) { return cudaSuccess; }
+inline cudaError_t cudaFree(void*) {
+    return sluice::emulation::spoils_recording() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
 inline cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
+    if (sluice::emulation::spoils_recording()) return cudaErrorStreamCaptureUnsupported;
     *memory = std::malloc(bytes);
     return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFreeHost(void* memory) { return std::free(memory), cudaSuccess; }
+inline cudaError_t cudaFreeHost(void* memory) {
+    if (sluice::emulation::spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+    return std::free(memory), cudaSuccess;
+}
 inline cudaError_t cudaMemset(void* memory, int value, std::size_t bytes) {
-    const sluice::emulation::DeviceTurn turn;
-    return std::memset(memory, value, bytes), cudaSuccess;
+    if (sluice::emulation::spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+    sluice::emulation::queue(nullptr, [=] { std::memset(memory, value, bytes); });
+    return cudaSuccess;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-    const sluice::emulation::DeviceTurn turn;
-    return std::memcpy(to, from, bytes), cudaSuccess;
+                                   cudaStream_t stream) {
+    sluice::emulation::queue(stream, [=] { std::memcpy(to, from, bytes); });
+    return cudaSuccess;
 }
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
     return *free = *total = std::size_t{8} << 30, cudaSuccess;
@@ -76,9 +99,12 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
 inline constexpr unsigned cudaStreamNonBlocking = 1;
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-    return *stream = nullptr, cudaSuccess;
+    return *stream = new CUstream_st, cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    delete stream;
+    return cudaSuccess;
+}
 using cudaEvent_t = struct CUevent_st*;
 inline constexpr unsigned cudaEventDisableTiming = 2;
 inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
@@ -94,18 +120,58 @@ cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
 
 template <class... Parameters>
 cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments,
-                             std::size_t shared_bytes, cudaStream_t) {
+                             std::size_t shared_bytes, cudaStream_t stream) {
     constexpr unsigned kMost = 1024;
     const bool sized = block.x * block.y * block.z > 0 && block.x * block.y * block.z <= kMost &&
                        grid.x > 0 && grid.x < 1U << 31 && grid.y > 0 && grid.y < 1U << 16 && grid.z > 0 &&
                        grid.z < 1U << 16;
     if (!sized) return cudaErrorInvalidConfiguration;
     static_assert((sizeof(Parameters) + ... + 0) <= 4096, "more parameters than a kernel may have");
-    const sluice::emulation::DeviceTurn turn;
-    const auto thread = [&]<std::size_t... I>(std::index_sequence<I...>) {
-        sluice::emulation::run_grid(grid, block, shared_bytes,
-                                    [&] { kernel(*static_cast<Parameters*>(arguments[I])...); });
+    ++sluice::emulation::asked.launches;
+    const auto run = [&]<std::size_t... I>(std::index_sequence<I...>) {
+        const std::tuple<Parameters...> values{*static_cast<Parameters*>(arguments[I])...};
+        sluice::emulation::queue(stream, [=] {
+            sluice::emulation::run_grid(grid, block, shared_bytes, [&] { std::apply(kernel, values); });
+        });
     };
-    thread(std::index_sequence_for<Parameters...>{});
+    run(std::index_sequence_for<Parameters...>{});
+    return cudaSuccess;
+}
+
+// Graphs.
+using cudaGraph_t = CUgraph_st*;
+using cudaGraphExec_t = CUgraphExec_st*;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+    if (stream == nullptr) return cudaErrorStreamCaptureUnsupported;
+    if (stream->graph != nullptr) return cudaErrorIllegalState;
+    stream->graph = std::make_unique<CUgraph_st>();
+    stream->spoilt = false;
+    sluice::emulation::recording = stream;
+    return cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+    if (stream == nullptr || stream->graph == nullptr) return cudaErrorIllegalState;
+    sluice::emulation::recording = nullptr;
+    const auto recorded = std::move(stream->graph);
+    *graph = stream->spoilt ? nullptr : new CUgraph_st(std::move(*recorded));
+    return stream->spoilt ? cudaErrorStreamCaptureInvalidated : cudaSuccess;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* ready, cudaGraph_t graph, unsigned long long) {
+    return *ready = new CUgraphExec_st(*graph), cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t ready, cudaStream_t stream) {
+    ++sluice::emulation::asked.replays;
+    sluice::emulation::queue(stream, [ready] {
+        for (const auto& each : ready->work) each();
+    });
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t ready) {
+    delete ready;
+    return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    delete graph;
     return cudaSuccess;
 }
