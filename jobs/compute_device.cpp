@@ -26,12 +26,17 @@ ComputeDevice gpu(Communicator& world, const Placement& placement) {
     const MachineRecord here = this_machine();
     const std::string place = fmt::format("{} {}", here.machine.data(), mine.bus);
     const auto sharing = std::ranges::count(gather_strings(world, place), place);
-    return {kernels::Family::Cuda, static_cast<int>(index), static_cast<int>(sharing), "cuda", mine.name, ""};
+    return {kernels::Family::Cuda,
+            static_cast<int>(index),
+            static_cast<int>(sharing),
+            mine.architecture,
+            mine.name,
+            ""};
 }
 
-// What the first rank that has no GPU is missing; empty: all have one.
-std::string obstacle_of_all(Communicator& world) {
-    const std::vector<std::string> obstacles = gather_strings(world, cuda_obstacle());
+// The first rank's that has one; empty: none has.
+std::string first_of(Communicator& world, const std::string& obstacle) {
+    const std::vector<std::string> obstacles = gather_strings(world, obstacle);
     for (std::size_t rank = 0; rank < obstacles.size(); ++rank) {
         if (obstacles[rank].empty()) continue;
         return obstacles.size() == 1 ? obstacles[rank] : fmt::format("rank {}: {}", rank, obstacles[rank]);
@@ -44,9 +49,14 @@ std::string obstacle_of_all(Communicator& world) {
 ComputeDevice choose_compute_device(Communicator& world, const std::string& device,
                                     const Placement& placement) {
     if (device == "cpu") return cpu(placement);
-    const std::string obstacle = obstacle_of_all(world);
+    std::string obstacle = first_of(world, cuda_obstacle());
     if (device == "cuda") {
-        if (obstacle.empty()) return gpu(world, placement);
+        ComputeDevice chosen;
+        if (obstacle.empty()) {
+            chosen = gpu(world, placement);
+            obstacle = first_of(world, cuda_obstacle(chosen.device));
+        }
+        if (obstacle.empty()) return chosen;
         throw AgreedError(ExitCode::Usage, fmt::format("--device cuda: no GPU to compute on: {}", obstacle));
     }
     // The kernels for GPUs are proven by emulation alone: nobody gets them unasked.

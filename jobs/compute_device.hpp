@@ -13,7 +13,7 @@ struct ComputeDevice {
     kernels::Family family = kernels::Family::Cpu;
     int device = 0;       // of its kind, on this rank's machine
     int sharing = 1;      // ranks that claim memory there
-    std::string level;    // results are equal among ranks of one level: "avx512", "cuda"
+    std::string level;    // results are equal among ranks of one level: "avx512", "sm_90"
     std::string name;     // for people: the level, or the GPU's name
     std::string without;  // why auto takes no GPU
 };

@@ -63,7 +63,6 @@ MemoryRequest memory_request(const Setup& setup, const JobOptions& options, cons
         available_memory(compute.family, compute.device) / static_cast<std::uint64_t>(compute.sharing);
     request.host_available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
     request.family = compute.family;
-    request.device = compute.device;
     request.kv_memory = options.kv_memory;
     request.kv_dtype = options.kv_dtype;
     request.router = router_type(*setup.checkpoint);
@@ -104,13 +103,15 @@ int least(Communicator& world, int mine) { return std::ranges::min(gather_values
 // Levels round differently: mixed, the ranks' count and place would show in the results.
 void require_one_level(Communicator& world, const ComputeDevice& compute) {
     const std::vector<std::string> levels = gather_strings(world, compute.level);
+    const char* const advice =
+        compute.family == kernels::Family::Cuda
+            ? "use GPUs of one architecture"
+            : "set SLUICE_ISA to a level that all machines have (generic, avx2, avx512 "
+              "or avx512_bf16)";
     for (std::size_t rank = 1; rank < levels.size(); ++rank) {
         if (levels[rank] == levels[0]) continue;
-        throw AgreedError(
-            ExitCode::Usage,
-            fmt::format("rank 0 computes with {}, rank {} with {}: set SLUICE_ISA to a level that "
-                        "all machines have (generic, avx2, avx512 or avx512_bf16)",
-                        levels[0], rank, levels[rank]));
+        throw AgreedError(ExitCode::Usage, fmt::format("rank 0 computes with {}, rank {} with {}: {}",
+                                                       levels[0], rank, levels[rank], advice));
     }
 }
 

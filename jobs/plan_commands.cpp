@@ -37,6 +37,7 @@ std::string limits(const Plan& plan, const Mesh& mesh, const PlanOptions& option
     if (plan.max_length < plan.model.config.max_length)
         line += fmt::format(" --max-seq-len {}", plan.max_length);
     if (options.kv_dtype == DType::F32) line += " --kv-dtype f32";
+    if (options.gpu()) line += " --device cuda";
     return line;
 }
 
@@ -53,9 +54,7 @@ std::vector<std::string> notes(const Plan& plan, const PlanOptions& options) {
                         "command for it",
                         name_of(plan.model.config.quantization.dtype)));
     }
-    if (options.gpu())
-        notes.emplace_back(
-            "sluice-generate computes on the CPU unless told --device cuda, which no GPU has run so far");
+    if (options.gpu()) notes.emplace_back("no GPU has run --device cuda so far");
     return notes;
 }
 

@@ -46,9 +46,11 @@ class Planner {
 public:
     Planner(const Plan& plan, const PlanOptions& options) : plan_(plan), options_(options) {
         request_.available = plan.memory;
+        request_.host_available = std::numeric_limits<std::uint64_t>::max();  // nobody said
         request_.kv_memory = options.kv_memory;
         request_.kv_dtype = options.kv_dtype;
         request_.router = plan.model.router;
+        request_.family = options.gpu() ? kernels::Family::Cuda : kernels::Family::Cpu;
         request_.limits.positions = plan.max_length;
     }
 
@@ -66,7 +68,7 @@ public:
         MemoryRequest request = request_;
         request.sequences = mesh.batch.sequences;
         request.limits = limits_of(mesh.batch, false, plan_.max_length);
-        mesh.memory.workspace = workspace_bytes(config(), fullest, request.limits);
+        mesh.memory.workspace = workspace_bytes(config(), fullest, request.limits, request_.family);
         try {
             claim(mesh, request);
         } catch (const Error& refused) {
@@ -83,10 +85,9 @@ private:
     const ModelConfig& config() const { return plan_.model.config; }
 
     Shard find_fullest(Mesh& mesh) const {
-        const Ops ops(request_.family, 1);
         Shard fullest{0, mesh.ranks, plan_.slices};
         for (Shard shard = fullest; shard.rank < mesh.ranks; ++shard.rank) {
-            const WeightBytes bytes = weight_bytes(config(), shard, request_.router, ops);
+            const WeightBytes bytes = weight_bytes(config(), shard, request_.router, request_.family);
             if (mesh.weights && bytes.all <= mesh.weights->all) continue;
             mesh.weights = bytes;
             fullest = shard;

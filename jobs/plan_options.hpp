@@ -22,7 +22,7 @@ struct PlanOptions {
     int slices = 0;              // 0: choose
 
     int devices = 1, devices_per_node = 8;
-    std::string device;  // a name of the table in plan_options.cpp, "cpu", or empty
+    std::string device;  // a name of the table in plan_options.cpp, "cuda", "cpu", or empty
     std::string device_memory, bandwidth;
     double flops = 0;
 

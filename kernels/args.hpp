@@ -95,7 +95,9 @@ struct ExpertProductArgs {
     const std::int32_t* tokens = nullptr;   // [most_rows] or null
     const std::int32_t* offsets = nullptr;  // [experts + 1], from 0, ascending
     std::int64_t most_rows = 0;             // at least the last offset: what out has room for
-    Outputs outputs = Outputs::Plain;       // or Gated
+    // Experts that so many rows were spread over, on all ranks: how many come to one here. 0: these.
+    std::int64_t spread_over = 0;
+    Outputs outputs = Outputs::Plain;  // or Gated
     Activation activation = Activation::Silu;
     float* out = nullptr;
     std::int64_t out_stride = 0;

@@ -48,8 +48,7 @@ void check_cover(const PackArgs& args, const PartGrid& grid) {
 }  // namespace
 
 PartGrid grid_of(const PackArgs& args) {
-    expect(!args.parts.empty() && (args.out == nullptr) == (args.counted != nullptr),
-           "a weight of no parts, or not one place for it");
+    expect(!args.parts.empty() && args.out != nullptr, "a weight of no parts, or no place for it");
     PartGrid grid;
     for (const WeightPart& part : args.parts) {
         expect(part.segment >= 0 && part.matrix.rows > 0 && part.matrix.cols > 0,

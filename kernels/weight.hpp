@@ -72,9 +72,9 @@ struct PackArgs {
     // Activation scales rounded up to powers of two (DeepSeek-V3.1's "ue8m0"); with Products::Fp8 only.
     bool power_of_two_scales = false;
     Packed* out = nullptr;
-    // Instead of `out`: nothing is packed, and what the packed weight's `bytes` would be is put here. Values
+    // Nothing is packed: `out` gets a weight that knows its sizes and has no values, on any machine. Values
     // and scales are then not read: values may be null, scales must be there where there are some.
-    std::size_t* counted = nullptr;
+    bool sizes_only = false;
 };
 
 }  // namespace sluice::kernels

@@ -289,10 +289,8 @@ bool fits_pack(const PackArgs& /*args*/, const Machine& /*machine*/) { return tr
 void run_pack(const PackArgs& args, const Execution& execution) {
     const PartGrid grid = grid_of(args);
     const std::shared_ptr<CpuWeight> weight = lay_out(args, grid);
-    if (args.counted != nullptr) {
-        *args.counted = weight->bytes;
-        return;
-    }
+    *args.out = weight;
+    if (args.sizes_only) return;
     claim(*weight, grid.quantised);
     const std::int64_t padded = weight->panels * kPanel;
     const auto pack_panel = [&](std::int64_t task) {
@@ -323,7 +321,6 @@ void run_pack(const PackArgs& args, const Execution& execution) {
         for (std::int64_t panel = task * run; panel < std::min(panels, (task + 1) * run); ++panel)
             pack_panel(panel);
     });
-    *args.out = weight;
 }
 
 }  // namespace sluice::kernels::cpu

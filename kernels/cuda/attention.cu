@@ -1,6 +1,6 @@
 #include "kernels/cuda/attention.cuh"
 
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/run.hpp"
 #include "kernels/cuda/shared.cuh"
 
@@ -118,8 +118,6 @@ void run_columns(const AttentionArgs& args, const Execution& execution) {
 }
 
 }  // namespace
-
-std::size_t attention_workspace(const AttentionArgs& args) { return plan_attention(args).split_bytes; }
 
 void run_attention(const AttentionArgs& args, const Execution& execution) {
     switch (attention_columns(args.value_dim)) {

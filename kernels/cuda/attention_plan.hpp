@@ -50,4 +50,17 @@ inline AttentionPlan plan_attention(const AttentionArgs& args) {
     return plan;
 }
 
+// What split_bytes can be for so many rows and such contexts, or fewer, whatever the sequences.
+inline std::size_t most_split_bytes(const AttentionArgs& args) {
+    if (args.rows == 0) return 0;
+    const int columns = attention_columns(args.value_dim);
+    const std::int64_t positions = std::int64_t{kPageTokens} * chunk_pages(columns);
+    const std::int64_t chunks = (args.most_context + positions - 1) / positions;
+    if (chunks <= 1) return 0;
+    const std::int64_t of_a_row = (args.heads / args.kv_heads + 15) / 16;
+    const std::int64_t blocks = std::min(args.rows * of_a_row * args.kv_heads, kFewTiles - 1);
+    const auto bytes = static_cast<std::size_t>(blocks * chunks * 64 * (columns + 2)) * sizeof(float);
+    return std::min(bytes, kMostAttentionWorkspace);
+}
+
 }  // namespace sluice::kernels::cuda

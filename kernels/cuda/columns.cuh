@@ -2,7 +2,7 @@
 // thread for a quad.
 #pragma once
 
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 
 #include <cuda_runtime.h>
 

@@ -1,7 +1,10 @@
 #include "kernels/cuda/device.hpp"
 
 #include "core/error.hpp"
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/check.cuh"
+
+#include <map>
+#include <utility>
 
 namespace sluice::kernels::cuda {
 namespace {
@@ -11,23 +14,54 @@ namespace {
 constexpr int kLeastMajor = 8;
 constexpr int kLeastSharedBytes = 160 * 1024;
 
-bool ask() {
-    int count = 0, major = 0, shared = 0;
-    const auto ask_first = [](int& answer, cudaDeviceAttr what) {
-        return cudaDeviceGetAttribute(&answer, what, 0) == cudaSuccess;
-    };
-    const bool answered = cudaGetDeviceCount(&count) == cudaSuccess && count > 0 &&
-                          ask_first(major, cudaDevAttrComputeCapabilityMajor) &&
-                          ask_first(shared, cudaDevAttrMaxSharedMemoryPerBlockOptin);
-    if (!answered) cudaGetLastError();  // or the next check would find it
-    return answered && major >= kLeastMajor && shared >= kLeastSharedBytes;
+bool ask_thread() {
+    int count = 0, device = 0;
+    const bool some =
+        cudaGetDeviceCount(&count) == cudaSuccess && count > 0 && cudaGetDevice(&device) == cudaSuccess;
+    if (!some) cudaGetLastError();  // or the next check would find it
+    return some && obstacle_of(device).empty();
 }
 
 }  // namespace
 
+std::string obstacle_of(int device) {
+    int major = 0, minor = 0, shared = 0;
+    const auto ask = [&](int& answer, cudaDeviceAttr what, cudaError_t before) {
+        return before == cudaSuccess ? cudaDeviceGetAttribute(&answer, what, device) : before;
+    };
+    cudaError_t result = cudaSetDevice(device);
+    result = ask(major, cudaDevAttrComputeCapabilityMajor, result);
+    result = ask(minor, cudaDevAttrComputeCapabilityMinor, result);
+    result = ask(shared, cudaDevAttrMaxSharedMemoryPerBlockOptin, result);
+    if (result == cudaSuccess && (major < kLeastMajor || shared < kLeastSharedBytes)) {
+        return fmt::format(
+            "the kernels are for GPUs of the class of A100, H100 and later ones, not for sm_{}{}", major,
+            minor);
+    }
+    if (result == cudaSuccess) result = find_kernels();
+    if (result == cudaSuccess) return "";
+    cudaGetLastError();  // or the next check would find it
+    if (result == cudaErrorNoKernelImageForDevice || result == cudaErrorInvalidDeviceFunction) {
+        return fmt::format(
+            "this program holds no kernels for sm_{0}{1} (build it with -DSLUICE_CUDA_ARCHITECTURES={0}{1})",
+            major, minor);
+    }
+    return fmt::format("GPU {} cannot be used ({})", device, cudaGetErrorString(result));
+}
+
 bool available() {
-    static const bool answer = ask();
+    static const bool answer = ask_thread();
     return answer;
+}
+
+void allow_shared_memory(const void* kernel, int bytes) {
+    thread_local std::map<std::pair<int, const void*>, int> allowed;
+    int device = 0;
+    SLUICE_CUDA_CHECK(cudaGetDevice(&device));
+    int& most = allowed[{device, kernel}];
+    if (bytes <= most) return;
+    SLUICE_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+    most = bytes;
 }
 
 void synchronize(const Execution& execution) {

@@ -3,9 +3,17 @@
 
 #include "kernels/execution.hpp"
 
+#include <string>
+
 namespace sluice::kernels::cuda {
 
-// Whether a GPU is there that the kernels are built for. Asked once; never an error, also without a driver.
+// What keeps the kernels from running on a device, by the driver's number: it is too old, they are not built
+// for it, or the driver refuses it. Empty: nothing. Never an error. The calling thread uses this device from
+// now on, which takes some of its memory.
+std::string obstacle_of(int device);
+
+// Whether the kernels run on the device that the calling thread uses. Asked once; never an error, also
+// without a driver.
 bool available();
 
 // Waits for everything in the execution's stream.

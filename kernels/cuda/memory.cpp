@@ -1,7 +1,8 @@
 #include "kernels/cuda/memory.hpp"
 
 #include "core/error.hpp"
-#include "kernels/cuda/check.hpp"
+#include "core/units.hpp"
+#include "kernels/cuda/check.cuh"
 
 #include <algorithm>
 #include <mutex>
@@ -50,22 +51,51 @@ private:
     cudaStream_t stream_ = nullptr;
 };
 
-}  // namespace
-
-DeviceMemory::DeviceMemory(std::size_t bytes) {
-    void* memory = nullptr;
-    const cudaError_t result = cudaMalloc(&memory, bytes);
-    if (result == cudaErrorMemoryAllocation) {
-        cudaGetLastError();  // or the next check would find it
-        fail(ExitCode::Usage, "the GPU has no {} bytes left: use more ranks, or a smaller --kv-memory",
-             bytes);
-    }
-    SLUICE_CUDA_CHECK(result);
-    memory_.reset(static_cast<std::byte*>(memory));
+std::shared_ptr<std::byte> claim(std::size_t bytes) {
+    return {static_cast<std::byte*>(allocate(bytes)), &release};
 }
 
-void DeviceMemory::Free::operator()(std::byte* p) const {
-    cudaFree(p);  // fails only where the runtime ended before: then nothing is left to free
+// What blocks are cut from.
+struct Piece {
+    std::shared_ptr<std::byte> memory;
+    std::size_t bytes = 0, used = 0;
+};
+thread_local std::weak_ptr<Piece> piece_of_thread;
+
+}  // namespace
+
+void* allocate(std::size_t bytes) {
+    void* memory = nullptr;
+    const cudaError_t result = cudaMalloc(&memory, std::max<std::size_t>(bytes, 1));
+    if (result == cudaErrorMemoryAllocation) {
+        cudaGetLastError();  // or the next check would find it
+        std::size_t free = 0, total = 0;
+        SLUICE_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+        fail(ExitCode::Internal,
+             "cannot allocate {} of the GPU's memory: {} of {} are free. Use more ranks, or a smaller "
+             "--kv-memory",
+             bytes_text(bytes), bytes_text(free), bytes_text(total));
+    }
+    SLUICE_CUDA_CHECK(result);
+    return memory;
+}
+
+void release(void* memory) noexcept {
+    cudaFree(memory);  // fails only where the runtime ended before: then nothing is left to free
+}
+
+std::shared_ptr<std::byte> allocate_block(std::size_t bytes) {
+    const std::shared_ptr<Piece> piece = piece_of_thread.lock();
+    if (piece == nullptr || piece->bytes - piece->used < aligned(bytes)) return claim(bytes);
+    std::byte* const block = piece->memory.get() + piece->used;
+    piece->used += aligned(bytes);
+    return {piece->memory, block};
+}
+
+std::shared_ptr<void> claim_for_blocks(std::size_t bytes) {
+    auto piece = std::make_shared<Piece>(Piece{claim(bytes), bytes});
+    piece_of_thread = piece;
+    return piece;
 }
 
 void upload(std::byte* to, std::size_t count, std::size_t each,

@@ -1,4 +1,4 @@
-// Memory of the GPU, and how the host fills it.
+// Memory of the GPU that the calling thread uses, and how the host fills it.
 #pragma once
 
 #include <cstddef>
@@ -8,19 +8,23 @@
 
 namespace sluice::kernels::cuda {
 
-// Owns device memory, aligned to 256 bytes; its content is undefined. Fails where there is not enough.
-class DeviceMemory {
-public:
-    DeviceMemory() = default;
-    explicit DeviceMemory(std::size_t bytes);
-    std::byte* data() const { return memory_.get(); }
+// Where blocks begin; they take whole multiples.
+inline constexpr std::size_t kBlockAlignment = 256;
+constexpr std::size_t aligned(std::size_t bytes) {
+    return (bytes + kBlockAlignment - 1) / kBlockAlignment * kBlockAlignment;
+}
 
-private:
-    struct Free {
-        void operator()(std::byte* p) const;
-    };
-    std::unique_ptr<std::byte, Free> memory_;
-};
+// Undefined content, aligned to 256 bytes. ExitCode::Internal, with what is free, where there is not enough.
+void* allocate(std::size_t bytes);
+void release(void* memory) noexcept;
+
+// Likewise, given back with the last owner.
+std::shared_ptr<std::byte> allocate_block(std::size_t bytes);
+
+// Claims memory for the blocks that this thread allocates while the answer lives: as long as there is room
+// they lie in it side by side, and it is given back with the last of them. The runtime rounds up each claim
+// to 2 MiB, so many claims would take more than was counted.
+std::shared_ptr<void> claim_for_blocks(std::size_t bytes);
 
 // Writes count items of `each` bytes, one behind the other, to device memory: fill(first, items) is asked for
 // the bytes of some items after others, while those before are on their way. Done when it returns.

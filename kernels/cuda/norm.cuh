@@ -25,13 +25,15 @@ struct Row {
     Quad quads[kHeldQuads];
 };
 
-// function(k, i) for each of this thread's quads: the k-th, that begins at element i.
+// function(k, i) for each of this thread's quads: the k-th, that begins at element i. Places are 32 bits
+// wide, for registers are few.
 template <class Function>
 __device__ __forceinline__ void each_quad(std::int64_t dim, Function function) {
+    const int width = static_cast<int>(dim);
 #pragma unroll
     for (int k = 0; k < kHeldQuads; ++k) {
-        const std::int64_t i = 4 * (static_cast<std::int64_t>(k) * blockDim.x + threadIdx.x);
-        if (i < dim) function(k, i);
+        const int i = 4 * (k * static_cast<int>(blockDim.x) + static_cast<int>(threadIdx.x));
+        if (i < width) function(k, i);
     }
 }
 

@@ -2,7 +2,6 @@
 #include "kernels/cpu/parallel.hpp"
 #include "kernels/cuda/run.hpp"
 #include "kernels/cuda/weight.hpp"
-#include "kernels/grid.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -11,69 +10,6 @@
 
 namespace sluice::kernels::cuda {
 namespace {
-
-constexpr int kRowsOfTile = 64;     // of the products' smaller tiles
-constexpr int kRowsOfScales = 128;  // of their larger ones, which load whole tiles of scales
-constexpr int kTilesEnough = 396;   // blocks of threads: three on each processor of an H200
-constexpr int kLeastStages = 6;     // of a part: less would not fill the pipeline
-constexpr int kMostSplits = 16;
-
-int whole(std::int64_t value) {
-    expect(value <= std::numeric_limits<int>::max(), "a weight of {} rows, columns or blocks", value);
-    return static_cast<int>(value);
-}
-
-Format format_of(const PackArgs& args, const PartGrid& grid) {
-    if (grid.quantised) return grid.codes == DType::I8 ? Format::Int8 : Format::Fp8;
-    const bool exact_in_bf16 = std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
-        return part.matrix.dtype == DType::BF16 && part.matrix.scales == nullptr;
-    });
-    const bool rounded = args.products != Products::F32 || args.dequantize;
-    return rounded || exact_in_bf16 ? Format::Bf16 : Format::F32;
-}
-
-int splits_of(const WeightShape& shape) {
-    if (shape.products == Products::F32) return 1;
-    const int tiles = (shape.rows + kRowsOfTile - 1) / kRowsOfTile;
-    const int stages = shape.stages / shape.segments;
-    return std::clamp(std::min(kTilesEnough / (tiles * shape.segments), stages / kLeastStages), 1,
-                      kMostSplits);
-}
-
-WeightShape shape_of(const PackArgs& args, const PartGrid& grid) {
-    expect(grid.segments <= kMostSegments, "a weight of {} segments, at most {}", grid.segments,
-           kMostSegments);
-    WeightShape shape;
-    shape.format = format_of(args, grid);
-    shape.products = grid.products;
-    shape.power_of_two_scales = args.power_of_two_scales;
-    shape.rows = whole(grid.rows);
-    shape.padded_rows = whole((grid.rows + kRowsOfScales - 1) / kRowsOfScales * kRowsOfScales);
-    shape.segments = grid.segments;
-    const int width = stage_width(shape.format);
-    const auto stages = [&](int cols) { return (cols + width - 1) / width; };
-    int first_col = 0;
-    for (int s = 0; s < grid.segments; ++s) {
-        const std::vector<std::int64_t>& cols = grid.block_col[static_cast<std::size_t>(s)];
-        Segment& segment = shape.segment[s];
-        segment.first_stage = shape.stages;
-        segment.first_block = shape.blocks;
-        segment.blocks = whole(static_cast<std::int64_t>(cols.size()) - 1);
-        segment.first_col = first_col;
-        segment.cols = whole(cols.back());
-        segment.lead_cols = whole(cols[1]);
-        segment.lead_stages = stages(segment.lead_cols);
-        segment.block_cols = segment.blocks > 1 ? whole(cols[2] - cols[1]) : segment.cols;
-        segment.block_stages = stages(segment.block_cols);
-        const KBlock last = segment.block(segment.blocks - 1);
-        segment.stages = last.first_stage + stages(last.end_col - last.first_col);
-        shape.stages += segment.stages;
-        shape.blocks += segment.blocks;
-        first_col = whole(std::int64_t{first_col} + segment.cols);
-    }
-    shape.splits = splits_of(shape);
-    return shape;
-}
 
 // Columns [begin, end) of row n as values of type T.
 template <class T, class Value>
@@ -149,33 +85,24 @@ void put_rows(const PackArgs& args, const WeightShape& shape, std::int64_t first
 }  // namespace
 
 void run_pack(const PackArgs& args, const Execution& execution) {
-    const PartGrid grid = grid_of(args);
-    const WeightShape shape = shape_of(args, grid);
-    if (args.counted != nullptr) {
-        *args.counted = static_cast<std::size_t>(shape.bytes());
-        return;
-    }
-    auto weight = std::make_shared<CudaWeight>();
-    weight->shape = shape;
-    weight->rows = shape.rows;
-    weight->segments = shape.segments;
-    for (int s = 0; s < shape.segments; ++s) weight->cols += shape.segment[s].cols;
-    weight->bytes = static_cast<std::size_t>(shape.bytes());
-    weight->memory = DeviceMemory(weight->bytes);
+    const std::shared_ptr<CudaWeight> weight = lay_out(args);
+    *args.out = weight;
+    if (args.sizes_only) return;
+    const WeightShape& shape = weight->shape;
+    weight->memory = allocate_block(weight->bytes);
     std::vector<float> scales(
         is_coded(shape.format) ? std::size_t(shape.blocks) * std::size_t(shape.padded_rows) : 0);
     const auto row_bytes = static_cast<std::size_t>(shape.row_bytes());
-    upload(weight->memory.data(), static_cast<std::size_t>(shape.rows), row_bytes,
+    upload(weight->memory.get(), static_cast<std::size_t>(shape.rows), row_bytes,
            [&](std::size_t first, std::span<std::byte> rows) {
                put_rows(args, shape, static_cast<std::int64_t>(first),
                         static_cast<std::int64_t>(rows.size() / row_bytes), execution.threads, rows.data(),
                         scales.empty() ? nullptr : scales.data());
            });
-    upload(weight->memory.data() + shape.scales_at(), scales.size(), sizeof(float),
+    upload(weight->memory.get() + shape.scales_at(), scales.size(), sizeof(float),
            [&](std::size_t first, std::span<std::byte> items) {
                std::memcpy(items.data(), scales.data() + first, items.size());
            });
-    *args.out = weight;
 }
 
 }  // namespace sluice::kernels::cuda

@@ -11,14 +11,19 @@
 namespace sluice::kernels::cuda {
 
 inline constexpr int kMostWeights = 256;
+// Of the largest tile: rows, and outputs. Fewer rows take tiles of fewer.
+inline constexpr int kLargeTile = 128;
+inline constexpr int kMostRowsOfSmallTiles = 64;
 
 struct Batch {
     WeightShape shape;
     Outputs outputs = Outputs::Plain;
     Activation activation = Activation::Silu;
-    int splits = 1;  // of each segment
+    int splits = 1;         // of each segment
+    bool together = false;  // a block takes all parts of a segment, one after the other
     int weights = 0;
     int rows = 0;                           // of each weight; where there are offsets, room for those of all
+    int likely_rows = 0;                    // of a weight
     const std::int32_t* offsets = nullptr;  // [weights + 1]: which rows are a weight's; or null
     // Row r of weight w is row gather[r] (or r) of x + w * x_weight_stride.
     const float* x = nullptr;
@@ -33,8 +38,9 @@ struct Batch {
     const std::byte* weight[kMostWeights] = {};
 
     constexpr int all_rows() const { return offsets == nullptr ? weights * rows : rows; }
-    constexpr bool sums_are_outputs() const { return outputs == Outputs::Plain && splits == 1; }
-    constexpr int pieces() const { return shape.segments * splits; }
+    constexpr int sums_of_segment() const { return together ? 1 : splits; }
+    constexpr bool sums_are_outputs() const { return outputs == Outputs::Plain && sums_of_segment() == 1; }
+    constexpr int pieces() const { return shape.segments * sums_of_segment(); }
 };
 static_assert(sizeof(Batch) <= 4096, "more than a kernel's parameters may be");
 
@@ -44,6 +50,9 @@ constexpr int x_stage_bytes(Format format) { return stage_width(format) * 2 + (i
 constexpr std::int64_t x_row_bytes(const WeightShape& shape) {
     return std::int64_t{shape.stages} * x_stage_bytes(shape.format);
 }
+
+// All of what follows, with scratch from the workspace.
+void run_batch(Batch& batch, const Execution& execution);
 
 // Fills `converted`.
 void convert_rows(const Batch& batch, const Execution& execution);

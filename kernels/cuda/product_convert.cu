@@ -1,5 +1,5 @@
 #include "kernels/cuda/convert.cuh"
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/product_place.cuh"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // Products in float32, of the router: few outputs, so that a block's threads share k.
 #include "kernels/cuda/convert.cuh"
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/product_place.cuh"
 #include "kernels/cuda/shared.cuh"
 

@@ -1,5 +1,5 @@
 #include "kernels/cuda/activate.cuh"
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/product_place.cuh"
 
 #include <algorithm>
@@ -15,9 +15,9 @@ static_assert(kMostSegments < 1 << kTreeLevels);
 __device__ __forceinline__ float segment_sum(const Batch& batch, std::int64_t number, int segment, int n) {
     const WeightShape& shape = batch.shape;
     const std::int64_t apart = std::int64_t{batch.all_rows()} * shape.rows;
-    const float* sums = batch.sums + segment * batch.splits * apart + number * shape.rows + n;
+    const float* sums = batch.sums + segment * batch.sums_of_segment() * apart + number * shape.rows + n;
     float sum = sums[0];
-    for (int i = 1; i < batch.splits; ++i) sum += sums[i * apart];
+    for (int i = 1; i < batch.sums_of_segment(); ++i) sum += sums[i * apart];
     return sum;
 }
 

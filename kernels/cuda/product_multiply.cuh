@@ -1,13 +1,13 @@
 // Products by tensor cores: weights are the operand of sixteen rows, activations that of eight columns, so
 // that few rows of activations waste little.
 //
-// Accumulation, whatever the tile: one float32 sum an output over a piece's stages, sixteen products at a
-// time in order; where the weight is codes, one such sum a k block, and total = total + (sum * x scale) *
-// weight scale.
+// Accumulation, whatever the tile: one float32 sum an output over a part's stages, sixteen products at a time
+// in order; where the weight is codes, one such sum a k block, and total = total + (sum * x scale) * weight
+// scale. Parts are added in order, by the block that computes them all or when all are there.
 #pragma once
 
 #include "kernels/cuda/convert.cuh"
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/product_place.cuh"
 #include "kernels/cuda/shared.cuh"
@@ -127,17 +127,24 @@ public:
         }
     }
 
-    __device__ __forceinline__ void store(const SumRows& out) const {
+    // Where a part of k ends: its sums go to `out`, or are added to what an earlier part put there. The zero,
+    // which a compiler cannot see, keeps the places out of registers while stages are multiplied: large tiles
+    // have none to spare.
+    __device__ __forceinline__ void end_part(const SumRows& out, bool added, int hidden_zero) {
 #pragma unroll
         for (int n = 0; n < T::kRowTiles; ++n) {
 #pragma unroll
             for (int m = 0; m < T::kOutputTiles; ++m) {
 #pragma unroll
                 for (int i = 0; i < 4; ++i) {
-                    const int row = row_of(n, i), output = first_output_ + output_of(m, i);
-                    if (row >= rows_ || output >= shape_.rows) continue;
-                    out.first[row * out.stride + output] =
-                        kCoded ? total_[kCoded ? m : 0][kCoded ? n : 0][i] : sum_[m][n][i];
+                    float& sum = kCoded ? total_[kCoded ? m : 0][kCoded ? n : 0][i] : sum_[m][n][i];
+                    const int row = row_of(n, i) + hidden_zero;
+                    const int output = first_output_ + output_of(m, i) + hidden_zero;
+                    if (row < rows_ && output < shape_.rows) {
+                        float* to = out.first + row * out.stride + output;
+                        *to = added ? *to + sum : sum;
+                    }
+                    sum = 0;
                 }
             }
         }
@@ -197,9 +204,12 @@ __global__ void __launch_bounds__(T::kThreads) multiply(const __grid_constant__ 
     const RowTile tile = find_tile<T::kRows>(batch, static_cast<int>(blockIdx.x),
                                              static_cast<int>(blockIdx.z) / batch.pieces());
     if (tile.rows <= 0) return;
-    const Segment& segment = shape.segment[piece / batch.splits];
-    const int part = piece % batch.splits;
-    const int begin = segment.stages * part / batch.splits, end = segment.stages * (part + 1) / batch.splits;
+    const Segment& segment = shape.segment[piece / batch.sums_of_segment()];
+    const bool together = T::kRows == kLargeTile && batch.together;
+    const int first_part = together ? 0 : piece % batch.splits;
+    const int last_part = together ? batch.splits - 1 : first_part;
+    const auto begin_of = [&](int part) { return segment.stages * part / batch.splits; };
+    const int begin = begin_of(first_part), end = begin_of(last_part + 1);
 
     std::byte* memory = dynamic_shared<std::byte>();
     const auto slot = [&](int stage) { return memory + (stage - begin) % T::kStages * Layout::kBytes; };
@@ -208,20 +218,24 @@ __global__ void __launch_bounds__(T::kThreads) multiply(const __grid_constant__ 
         if (stage < end) multiplier.load(stage, slot(stage));
         commit_copies();
     }
-    for (int stage = begin; stage < end; ++stage) {
-        wait_copies<T::kStages - 2>();
-        __syncthreads();
-        // Into the slot of the stage before this one, which all threads have left.
-        if (stage + T::kStages - 1 < end)
-            multiplier.load(stage + T::kStages - 1, slot(stage + T::kStages - 1));
-        commit_copies();
-        multiplier.multiply(slot(stage));
-        if constexpr (is_coded(format)) {
-            if (stage + 1 == end || segment.block_of(stage + 1) != segment.block_of(stage))
-                multiplier.end_block(slot(stage));
+    int stage = begin;
+    for (int part = first_part; part <= last_part; ++part) {
+        for (const int end_of_part = begin_of(part + 1); stage < end_of_part; ++stage) {
+            wait_copies<T::kStages - 2>();
+            __syncthreads();
+            // Into the slot of the stage before this one, which all threads have left.
+            if (stage + T::kStages - 1 < end)
+                multiplier.load(stage + T::kStages - 1, slot(stage + T::kStages - 1));
+            commit_copies();
+            multiplier.multiply(slot(stage));
+            if constexpr (is_coded(format)) {
+                if (stage + 1 == end_of_part || segment.block_of(stage + 1) != segment.block_of(stage))
+                    multiplier.end_block(slot(stage));
+            }
         }
+        const int hidden_zero = stage - begin_of(part + 1);
+        multiplier.end_part(sum_rows(batch, tile, piece), part > first_part, hidden_zero);
     }
-    multiplier.store(sum_rows(batch, tile, piece));
 }
 
 template <Format format, class T>
@@ -232,21 +246,16 @@ void launch_multiply(const Batch& batch, const Execution& execution) {
            batch);
 }
 
-// The rows that a tile should hold: of grouped rows twice what falls to a weight on average, for they fall
-// unevenly, and a second tile reads the weight again.
-inline int expected_rows(const Batch& batch) {
-    if (batch.offsets == nullptr) return batch.rows;
-    return 2 * ((batch.rows + batch.weights - 1) / batch.weights);
-}
-
 template <Format format>
 void multiply_any(const Batch& batch, const Execution& execution) {
-    const int rows = expected_rows(batch);
+    const int rows = batch.likely_rows;
     if (rows <= 8) return launch_multiply<format, Tile<4, 1, 1, 1, 6>>(batch, execution);
     if (rows <= 16) return launch_multiply<format, Tile<4, 1, 1, 2, 6>>(batch, execution);
     if (rows <= 32) return launch_multiply<format, Tile<4, 1, 1, 4, 5>>(batch, execution);
-    if (rows <= 64) return launch_multiply<format, Tile<4, 1, 1, 8, 4>>(batch, execution);
-    launch_multiply<format, Tile<4, 2, 2, 8, 3>>(batch, execution);
+    if (rows <= kMostRowsOfSmallTiles) return launch_multiply<format, Tile<4, 1, 1, 8, 4>>(batch, execution);
+    using Large = Tile<4, 2, 2, 8, 3>;
+    static_assert(Large::kRows == kLargeTile && Large::kOutputs == kLargeTile);
+    launch_multiply<format, Large>(batch, execution);
 }
 
 }  // namespace sluice::kernels::cuda

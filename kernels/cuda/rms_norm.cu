@@ -1,4 +1,4 @@
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/norm.cuh"
 #include "kernels/cuda/run.hpp"
 #include "kernels/cuda/shared.cuh"

@@ -24,6 +24,8 @@ inline constexpr int kMostListed = 4096;
 inline constexpr std::int64_t kWidestSlice = 1 << 19;
 
 void run_pack(const PackArgs& args, const Execution& execution);
+// Of a call for sizes only; in every build, and on machines without a GPU.
+void run_sizes(const PackArgs& args, const Execution& execution);
 // Whether all weights are packed for these kernels.
 bool are_packed(const ProductArgs& args);
 bool are_packed(const ExpertProductArgs& args);
@@ -38,6 +40,8 @@ void run_rope(const RopeArgs& args, const Execution& execution);
 void run_store_rows(const StoreRowsArgs& args, const Execution& execution);
 void run_attention(const AttentionArgs& args, const Execution& execution);
 std::size_t attention_workspace(const AttentionArgs& args);
+// Of any call with at most these rows and contexts.
+std::size_t most_attention_workspace(const AttentionArgs& args);
 void run_add_bias(const BiasArgs& args, const Execution& execution);
 void run_gate(const GateArgs& args, const Execution& execution);
 void run_route(const RouteArgs& args, const Execution& execution);

@@ -2,6 +2,7 @@
 # kernels are compiled again there. One line an operation.
 set(SLUICE_CUDA_KERNELS
   cuda/device.cpp
+  cuda/find_kernels.cu
   cuda/memory.cpp
   cuda/pack.cpp
   cuda/product.cpp

@@ -80,7 +80,10 @@ struct WeightShape {
 class CudaWeight final : public PackedWeight {
 public:
     WeightShape shape;
-    DeviceMemory memory;
+    std::shared_ptr<std::byte> memory;  // none where only sizes were asked for
 };
+
+// A weight without memory yet. Needs no device.
+std::shared_ptr<CudaWeight> lay_out(const PackArgs& args);
 
 }  // namespace sluice::kernels::cuda

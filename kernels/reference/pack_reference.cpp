@@ -8,12 +8,6 @@ bool fits_pack(const PackArgs& /*args*/, const Machine& /*machine*/) { return tr
 
 void run_pack(const PackArgs& args, const Execution& /*execution*/) {
     const PartGrid grid = grid_of(args);
-    if (args.counted != nullptr) {
-        *args.counted = 0;
-        for (const std::vector<std::int64_t>& cols : grid.block_col)
-            *args.counted += static_cast<std::size_t>(grid.rows * cols.back()) * sizeof(float);
-        return;
-    }
     auto weight = std::make_shared<ReferenceWeight>();
     weight->products = grid.products;
     weight->power_of_two_scales = args.power_of_two_scales;
@@ -22,10 +16,13 @@ void run_pack(const PackArgs& args, const Execution& /*execution*/) {
     for (const std::vector<std::int64_t>& cols : grid.block_col) {
         const std::int64_t width = cols.back();
         weight->segment.push_back({weight->cols, width, cols, {}});
-        weight->segment.back().values.resize(static_cast<std::size_t>(grid.rows * width));
+        const auto values = static_cast<std::size_t>(grid.rows * width);
+        if (!args.sizes_only) weight->segment.back().values.resize(values);
         weight->cols += width;
-        weight->bytes += weight->segment.back().values.size() * sizeof(float);
+        weight->bytes += values * sizeof(float);
     }
+    *args.out = weight;
+    if (args.sizes_only) return;
     for (const WeightPart& part : args.parts) {
         ReferenceWeight::Segment& segment = weight->segment[static_cast<std::size_t>(part.segment)];
         for (std::int64_t n = 0; n < part.matrix.rows; ++n) {
@@ -35,7 +32,6 @@ void run_pack(const PackArgs& args, const Execution& /*execution*/) {
             }
         }
     }
-    *args.out = weight;
 }
 
 }  // namespace sluice::kernels::reference

@@ -8,6 +8,12 @@
 #include <array>
 
 namespace sluice::kernels {
+namespace {
+
+// On any machine.
+bool for_sizes_only(const PackArgs& args, const Machine& /*machine*/) { return args.sizes_only; }
+
+}  // namespace
 
 template <>
 std::span<const Kernel<PackArgs>> kernels<PackArgs>() {
@@ -15,6 +21,7 @@ std::span<const Kernel<PackArgs>> kernels<PackArgs>() {
 #ifdef SLUICE_WITH_CUDA
         Kernel<PackArgs>{"cuda", Family::Cuda, &with_cuda, &cuda::run_pack},
 #endif
+        Kernel<PackArgs>{"cuda.sizes", Family::Cuda, &for_sizes_only, &cuda::run_sizes},
         Kernel<PackArgs>{"cpu", Family::Cpu, &cpu::fits_pack, &cpu::run_pack},
         Kernel<PackArgs>{"reference", Family::Reference, &reference::fits_pack, &reference::run_pack},
     };

@@ -36,6 +36,9 @@ public:
     // Of the host, which copies to and from `memory` reach at full speed; the same where operations work on
     // the host's.
     virtual Memory& staging() const = 0;
+    // Claims so many bytes for the weights that are packed while the answer lives; null where packing claims
+    // them itself.
+    virtual std::shared_ptr<void> claim_for_weights(std::size_t /*bytes*/) const { return nullptr; }
     // As kernels::Execution takes it.
     virtual void* stream() const = 0;
     // Both wait in the stream behind what is there, and what comes later waits for them. The host's side must

@@ -3,8 +3,8 @@
 #include "backend/cuda_recording.hpp"
 #include "backend/devices.hpp"
 #include "core/error.hpp"
-#include "core/units.hpp"
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/check.cuh"
+#include "kernels/cuda/memory.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -14,30 +14,19 @@
 namespace sluice {
 namespace {
 
-constexpr std::size_t at_least_one(std::size_t bytes) { return std::max<std::size_t>(bytes, 1); }
-
 // Of the device that the calling thread uses.
 class DeviceMemory : public Memory {
 public:
     Place place() const override { return Place::Cuda; }
 
     void* allocate(std::size_t bytes) override {
-        void* data = nullptr;
-        const cudaError_t result = cudaMalloc(&data, at_least_one(bytes));
-        if (result == cudaErrorMemoryAllocation) {
-            cudaGetLastError();  // or the next check would find it
-            std::size_t free = 0, total = 0;
-            SLUICE_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-            fail(ExitCode::Internal, "cannot allocate {} of the GPU's memory: {} of {} are free",
-                 bytes_text(bytes), bytes_text(free), bytes_text(total));
-        }
-        SLUICE_CUDA_CHECK(result);
-        SLUICE_CUDA_CHECK(cudaMemset(data, 0, at_least_one(bytes)));
+        void* data = kernels::cuda::allocate(bytes);
+        SLUICE_CUDA_CHECK(cudaMemset(data, 0, bytes));
         SLUICE_CUDA_CHECK(cudaStreamSynchronize(nullptr));  // our own streams do not wait for this one
         return data;
     }
 
-    void release(void* data, std::size_t) noexcept override { cudaFree(data); }
+    void release(void* data, std::size_t) noexcept override { kernels::cuda::release(data); }
 };
 
 // The host's, but the device reads and writes it itself.
@@ -47,7 +36,7 @@ public:
 
     void* allocate(std::size_t bytes) override {
         void* data = nullptr;
-        SLUICE_CUDA_CHECK(cudaMallocHost(&data, at_least_one(bytes)));
+        SLUICE_CUDA_CHECK(cudaMallocHost(&data, std::max<std::size_t>(bytes, 1)));
         std::memset(data, 0, bytes);
         return data;
     }
@@ -72,6 +61,9 @@ public:
         static PinnedMemory memory;
         return memory;
     }
+    std::shared_ptr<void> claim_for_weights(std::size_t bytes) const override {
+        return kernels::cuda::claim_for_blocks(bytes);
+    }
     void* stream() const override { return stream_; }
     void upload(const void* from, void* to, std::size_t bytes) const override {
         SLUICE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_));
@@ -90,7 +82,7 @@ private:
 }  // namespace
 
 std::unique_ptr<Backend> make_cuda_backend(int device) {
-    const std::string obstacle = cuda_obstacle();
+    const std::string obstacle = cuda_obstacle(device);
     require(obstacle.empty(), ExitCode::Usage, "no GPU to compute on: {}", obstacle);
     return std::make_unique<CudaBackend>(device);
 }

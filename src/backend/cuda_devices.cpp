@@ -1,5 +1,5 @@
 #include "backend/devices.hpp"
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/check.cuh"
 
 #include <fmt/core.h>
 
@@ -10,8 +10,8 @@
 namespace sluice {
 namespace {
 
-// For what no plan counts: the workspace of operations, the arrays of a step, recorded steps, and what the
-// driver and libraries take when they are first used; and claims are rounded up.
+// For what no plan counts: the arrays of a step, recorded steps, and what the driver and libraries take when
+// they are first used; and claims are rounded up.
 constexpr std::uint64_t kReserve = std::uint64_t{1} << 30;
 constexpr std::uint64_t kReservedShare = 64;
 
@@ -23,8 +23,9 @@ std::vector<Device> cuda_devices() {
     std::vector<Device> devices;
     for (int i = 0; i < count; ++i) {
         cudaDeviceProp properties{};
-        if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) continue;
-        devices.push_back({properties.name, properties.totalGlobalMem,
+        if (cudaGetDeviceProperties(&properties, i) != cudaSuccess) return {};  // places are numbers
+        devices.push_back({properties.name, fmt::format("sm_{}{}", properties.major, properties.minor),
+                           properties.totalGlobalMem,
                            fmt::format("{:04x}:{:02x}:{:02x}", properties.pciDomainID, properties.pciBusID,
                                        properties.pciDeviceID)});
     }
@@ -39,9 +40,13 @@ std::string cuda_obstacle() {
         return fmt::format("the NVIDIA driver cannot be used ({})", cudaGetErrorString(answer));
     }
     if (count == 0) return "the NVIDIA driver shows no device (CUDA_VISIBLE_DEVICES hides some)";
-    if (!kernels::cuda::available())
-        return "the kernels are for GPUs of the class of A100, H100 and later ones";
+    if (cuda_devices().empty()) return "the NVIDIA driver does not describe its devices";
     return "";
+}
+
+std::string cuda_obstacle(int device) {
+    const std::string obstacle = cuda_obstacle();
+    return obstacle.empty() ? kernels::cuda::obstacle_of(device) : obstacle;
 }
 
 std::uint64_t cuda_free_memory(int device) {

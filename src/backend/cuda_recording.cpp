@@ -1,6 +1,6 @@
 #include "backend/cuda_recording.hpp"
 
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/check.cuh"
 
 #include <utility>
 

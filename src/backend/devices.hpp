@@ -9,18 +9,22 @@ namespace sluice {
 
 struct Device {
     std::string name;
+    std::string architecture;  // "sm_90"; others round differently
     std::uint64_t memory = 0;  // bytes
     std::string bus;           // its place in the machine, whatever number it has for this process
 };
 
-// CUDA devices that the driver offers: none without a driver, or in a build without CUDA; never an error.
+// CUDA devices that the driver offers, each at the place of its number: none without a driver, or in a build
+// without CUDA; never an error.
 std::vector<Device> cuda_devices();
 
-// What keeps this process from computing on them: the build, the driver, no device, or one that is too old.
-// Empty: nothing.
+// What keeps this process from computing on any of them: the build, the driver, or that there is none. Empty:
+// nothing. Asks no device.
 std::string cuda_obstacle();
+// Or on this one of them: that, or kernels that it cannot run. The calling thread uses it from now on.
+std::string cuda_obstacle(int device);
 
-// Bytes that nobody has claimed of a device of cuda_devices(), but for what the driver takes by itself.
+// Bytes that nobody has claimed of one of them, but for what the driver takes by itself.
 std::uint64_t cuda_free_memory(int device);
 
 }  // namespace sluice

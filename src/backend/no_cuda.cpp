@@ -10,6 +10,8 @@ std::string cuda_obstacle() {
     return "this program was built without CUDA (build it with -DSLUICE_CUDA=ON where nvcc is)";
 }
 
+std::string cuda_obstacle(int) { return cuda_obstacle(); }
+
 std::uint64_t cuda_free_memory(int) { return 0; }
 
 std::unique_ptr<Backend> make_cuda_backend(int) {

@@ -45,14 +45,6 @@ Packed Ops::pack(const kernels::PackArgs& args) const {
     return packed;
 }
 
-std::size_t Ops::packed_bytes(const kernels::PackArgs& args) const {
-    std::size_t bytes = 0;
-    kernels::PackArgs filled = args;
-    filled.counted = &bytes;
-    run("packed_bytes", filled);
-    return bytes;
-}
-
 void Ops::embed(ConstView ids, ConstView table, std::int64_t first_id, float scale, View out) const {
     check_place("embed", {ids, table, out});
     const std::int64_t rows = ids.shape[0];
@@ -166,7 +158,8 @@ void Ops::head_product(ConstView x, std::int64_t x_width, std::span<const Packed
 }
 
 void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
-                         std::span<const Packed> experts, std::optional<Activation> gate, View out) const {
+                         std::span<const Packed> experts, std::optional<Activation> gate,
+                         std::int64_t spread_over, View out) const {
     check_place("expert_product", {x, tokens.value_or(x), offsets, out});
     check_matrix(x, "expert_product x");
     check_matrix(out, "expert_product out");
@@ -180,6 +173,7 @@ void Ops::expert_product(ConstView x, std::optional<ConstView> tokens, ConstView
     args.tokens = tokens ? tokens->as<std::int32_t>() : nullptr;
     args.offsets = offsets.as<std::int32_t>();
     args.most_rows = out.shape[0];
+    args.spread_over = spread_over;
     if (gate) {
         args.outputs = kernels::Outputs::Gated;
         args.activation = *gate;

@@ -85,13 +85,16 @@ public:
     std::unique_ptr<Recording> record(const std::function<void()>& queue) const;
     // The operations' scratch memory: recordings are of no use any more when it has moved.
     const void* workspace() const { return workspace_.view().data; }
-
+    // The most that an operation needed yet, besides its arrays.
+    std::size_t workspace_bytes() const { return workspace_.bytes(); }
     // A tensor in the operations' memory; `fill` writes its values, through a view in the host's.
     Tensor filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) const;
 
     Packed pack(const kernels::PackArgs& args) const;
-    // What the packed weight would hold, in bytes. Reads no values, which may be null.
-    std::size_t packed_bytes(const kernels::PackArgs& args) const;
+    // For the weights that are packed while the answer lives: as Backend does.
+    std::shared_ptr<void> claim_for_weights(std::size_t bytes) const {
+        return backend_->claim_for_weights(bytes);
+    }
 
     // ids I32 [rows]; table [local_vocab, dim]; out [rows, dim]: scale times the table's rows, zeros for ids
     // outside it.
@@ -118,9 +121,10 @@ public:
                       std::int64_t out_width, View out) const;
     // Grouped rows: expert e's rows [offsets[e], offsets[e + 1]) of out, from the same rows of x, or, with
     // `tokens`, from rows tokens[i] of x; gated as by gated_product where an activation is given. Experts
-    // without rows cost nothing.
+    // without rows cost nothing. `spread_over`: experts of all ranks that the rows of `out` come from.
     void expert_product(ConstView x, std::optional<ConstView> tokens, ConstView offsets,
-                        std::span<const Packed> experts, std::optional<Activation> gate, View out) const;
+                        std::span<const Packed> experts, std::optional<Activation> gate,
+                        std::int64_t spread_over, View out) const;
 
     // Head h of a row: x columns [h * x_width, + dim) rotated into out columns [h * out_width, + dim).
     struct Heads {

@@ -71,13 +71,12 @@ DecoderLimits limits_of(BatchLimits batch, bool all_logits, int positions) {
 BatchLimits choose_batch(const ModelConfig& config, const Shard& shard, const MemoryRequest& request,
                          BatchLimits given, bool all_logits) {
     if (given.sequences > 0 && given.rows > 0) return given;
-    const Ops ops(request.family, 1, nullptr, request.device);
-    const std::uint64_t weights = weight_bytes(config, shard, request.router, ops).all;
+    const std::uint64_t weights = weight_bytes(config, shard, request.router, request.family).all;
     const std::uint64_t left = request.available > weights ? request.available - weights : 0;
     for (int rows = kMostRows; rows > kLeastRows; rows /= 2) {
         const BatchLimits batch = complete(given, rows);
         const DecoderLimits limits = limits_of(batch, all_logits, request.limits.positions);
-        const std::uint64_t workspace = workspace_bytes(config, shard, limits);
+        const std::uint64_t workspace = workspace_bytes(config, shard, limits, request.family);
         if (workspace <= left / kWorkspaceShare && cache_fits(config, shard, request, left - workspace))
             return batch;
     }
@@ -86,11 +85,10 @@ BatchLimits choose_batch(const ModelConfig& config, const Shard& shard, const Me
 
 MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const MemoryRequest& request) {
     MemoryPlan plan;
-    const Ops ops(request.family, 1, nullptr, request.device);
-    const WeightBytes weights = weight_bytes(config, shard, request.router, ops);
+    const WeightBytes weights = weight_bytes(config, shard, request.router, request.family);
     plan.weights = weights.all;
     plan.staging = weights.staging;
-    plan.workspace = workspace_bytes(config, shard, request.limits);
+    plan.workspace = workspace_bytes(config, shard, request.limits, request.family);
     const std::uint64_t fixed = plan.weights + plan.workspace;
     const std::uint64_t left = request.available > fixed ? request.available - fixed : 0;
     const std::uint64_t page = kv_page_bytes(config, shard, request.kv_dtype);
@@ -108,7 +106,7 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), or a smaller "
             "--kv-memory, --max-batch or --max-batch-tokens",
             sum, possible_ranks(shard.slices));
-    require_room_to_load(plan, request, ops.memory().place() == Place::Host, shard);
+    require_room_to_load(plan, request, request.family != kernels::Family::Cuda, shard);
     require(static_cast<std::uint64_t>(plan.pages) >= one, ExitCode::Checkpoint,
             "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "
             "--max-seq-len",

@@ -18,7 +18,6 @@ struct MemoryRequest {
     DType kv_dtype = DType::BF16;
     DType router = DType::BF16;  // as the checkpoint stores routers: BF16 or F32
     kernels::Family family = kernels::Family::Cpu;
-    int device = 0;  // of the family
     DecoderLimits limits;
     int sequences = 0;  // running at once
 };

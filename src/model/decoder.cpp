@@ -1,6 +1,7 @@
 #include "model/decoder.hpp"
 
 #include "core/error.hpp"
+#include "model/op_workspace.hpp"
 #include "model/rope.hpp"
 #include "model/step_ladder.hpp"
 
@@ -129,9 +130,12 @@ struct Decoder::Rows {
     View x, h, delta;  // residual stream, normed input of a block, the block's result
 };
 
-std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits) {
+std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
+                            kernels::Family family) {
     MeasuringMemory memory;
     const Decoder::Workspace measured(memory, config, shard, limits);
+    if (family == kernels::Family::Cuda)
+        return memory.total() + op_workspace_bytes(config, shard, limits, family);
     // Products copy their activations, as float32 at most: each choice of an expert has a row.
     const Widths w = widths_of(config, shard);
     const std::int64_t dense = std::max({std::int64_t{config.dim}, w.values, w.attended, w.hidden});
@@ -318,8 +322,9 @@ void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, i
     const View hidden = take(space_->expert_hidden, n * top_k, spec.hidden);
     const View out = take(space_->expert_out, n * top_k, config_.dim);
     ops_.expert_product(rows.h, grouping.token, grouping.offsets, weights.gate_up, config_.activation,
-                        hidden);
-    ops_.expert_product(hidden, std::nullopt, grouping.offsets, weights.down, std::nullopt, out);
+                        spec.router.experts, hidden);
+    ops_.expert_product(hidden, std::nullopt, grouping.offsets, weights.down, std::nullopt,
+                        spec.router.experts, out);
 
     std::optional<ConstView> shared;
     if (weights.shared) {

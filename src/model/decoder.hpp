@@ -22,8 +22,9 @@ struct DecoderLimits {
     int positions = 0;   // most positions of a sequence
 };
 
-// What a decoder claims besides weights and cache, in bytes.
-std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits);
+// What a decoder and its operations claim besides weights and cache, in bytes.
+std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
+                            kernels::Family family = kernels::Family::Cpu);
 
 class Decoder {
 public:

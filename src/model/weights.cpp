@@ -3,9 +3,9 @@
 #include "checkpoint/layout.hpp"
 #include "checkpoint/read_ahead.hpp"
 #include "core/error.hpp"
+#include "model/embedding_table.hpp"
 
 #include <algorithm>
-#include <cstring>
 #include <unordered_map>
 
 namespace sluice {
@@ -62,17 +62,18 @@ PartForm form_of(const TensorSpec& tensor, int slice, int slices, const Quantiza
     return form;
 }
 
-// Reads and packs; or, where `counts`, takes slices without values and finds only how much they would take.
+// Reads and packs; or counts: takes slices without values, and makes weights that know their sizes only.
 class Loader {
 public:
-    Loader(const ModelConfig& config, ReadSlice read, const Shard& shard, const Ops& ops, Products gemm,
-           bool counts)
+    // Without `ops`, it counts.
+    Loader(const ModelConfig& config, ReadSlice read, const Shard& shard, kernels::Family family,
+           const Ops* ops, Products gemm)
         : config_(config),
           read_slice_(std::move(read)),
           shard_(shard),
+          family_(family),
           ops_(ops),
-          gemm_(gemm),
-          counts_(counts) {
+          gemm_(gemm) {
         for (TensorSpec& tensor : tensor_catalog(config)) {
             std::string name = tensor.name;
             unread_.emplace(std::move(name), std::move(tensor));
@@ -219,9 +220,18 @@ private:
 
     Packed pack(PackArgs args) {
         args.power_of_two_scales = config_.quantization.power_of_two_scales;
-        Packed packed = counts_ ? nullptr : ops_.pack(args);
-        bytes_.all += counts_ ? ops_.packed_bytes(args) : packed->bytes;
+        const Packed packed = ops_ == nullptr ? sizes_of(args) : ops_->pack(args);
+        bytes_.all += packed->bytes;
+        bytes_.packed += packed->bytes;
         return packed;
+    }
+
+    Packed sizes_of(PackArgs args) const {
+        Packed sizes;
+        args.out = &sizes;
+        args.sizes_only = true;
+        kernels::choose(family_, args, kernels::this_machine()).run(args, {});
+        return sizes;
     }
 
     // Outputs below one another: all slices of the first tensor, then of the next.
@@ -256,7 +266,7 @@ private:
     // An empty one where only bytes are counted.
     Tensor filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) {
         bytes_.all += static_cast<std::uint64_t>(shape.elements()) * size_of(dtype);
-        return counts_ ? Tensor() : ops_.filled(dtype, shape, fill);
+        return ops_ == nullptr ? Tensor() : ops_->filled(dtype, shape, fill);
     }
 
     // All slices of the first tensor, then of the next, as float32, times `scale`.
@@ -279,30 +289,18 @@ private:
         });
     }
 
-    // As bfloat16, which is what every family's own code takes from its table.
     Tensor table(const Slices& slices) {
-        std::int64_t rows = 0;
-        for (const TensorSlice& slice : slices) rows += slice.shape[0];
-        return filled(DType::BF16, {rows, slices.front().shape[1]}, [&](View tensor) {
-            auto* out = tensor.as<bf16>();
-            for (const TensorSlice& slice : slices) {
-                if (slice.dtype == DType::BF16) {
-                    std::memcpy(out, slice.values.data(), slice.values.size());
-                } else {
-                    const HostMatrix all{slice.values.data(), slice.dtype, 1, slice.shape.elements()};
-                    for (std::int64_t i = 0; i < all.cols; ++i) out[i] = to_bf16(all.at(0, i));
-                }
-                out += slice.shape.elements();
-            }
-        });
+        for (const TensorSlice& slice : slices)
+            bytes_.all += static_cast<std::uint64_t>(slice.shape.elements()) * sizeof(bf16);
+        return ops_ == nullptr ? Tensor() : embedding_table(slices, *ops_);
     }
 
     const ModelConfig& config_;
     ReadSlice read_slice_;
     Shard shard_;
-    const Ops& ops_;
+    kernels::Family family_;
+    const Ops* ops_;
     Products gemm_;
-    bool counts_;
     std::unordered_map<std::string, TensorSpec> unread_;
     WeightBytes bytes_;
 };
@@ -319,7 +317,9 @@ Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops
         reads.push_back({tensor, part});
         return without_values(part);
     };
-    const WeightBytes needed = Loader(checkpoint.config(), find, shard, ops, gemm, true).load().bytes;
+    const WeightBytes needed =
+        Loader(checkpoint.config(), find, shard, ops.family(), nullptr, gemm).load().bytes;
+    const std::shared_ptr<void> claimed = ops.claim_for_weights(needed.packed);
     ReadAhead ahead(checkpoint, std::move(reads), std::min(ops.threads(), kMostReaders), needed.staging);
     const auto next = [&](const TensorSpec& tensor, int /*slice*/) {
         TensorSlice slice = ahead.next(tensor.name);
@@ -328,23 +328,29 @@ Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops
         progress(done);
         return slice;
     };
-    return Loader(checkpoint.config(), next, shard, ops, gemm, false).load();
+    return Loader(checkpoint.config(), next, shard, ops.family(), &ops, gemm).load();
 }
 
-WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router, const Ops& ops) {
+Weights weight_sizes(const ModelConfig& config, const Shard& shard, DType router, kernels::Family family) {
     const auto read = [&](const TensorSpec& tensor, int slice) {
         return without_values(form_of(tensor, slice, shard.slices, config.quantization, router));
     };
+    return Loader(config, read, shard, family, nullptr, Products::Bf16).load();
+}
+
+WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router,
+                         kernels::Family family) {
     ModelConfig part = config;
     const auto count = [&](std::vector<LayerSpec> layers) {
         part.layers = std::move(layers);
-        return Loader(part, read, shard, ops, Products::Bf16, true).load().bytes;
+        return weight_sizes(part, shard, router, family).bytes;
     };
     const WeightBytes outside = count({});
     WeightBytes sum = outside;
     for (const LayerKind& kind : layer_kinds(config)) {
         const WeightBytes with = count({kind.spec});
         sum.all += kind.count * (with.all - outside.all);
+        sum.packed += kind.count * (with.packed - outside.packed);
         sum.experts += kind.count * with.experts;
         sum.staging = std::max(sum.staging, with.staging);
     }

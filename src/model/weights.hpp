@@ -54,6 +54,7 @@ struct LayerWeights {
 // Memory that weights take.
 struct WeightBytes {
     std::uint64_t all = 0;
+    std::uint64_t packed = 0;   // of it: all but norms, biases and the embedding's table
     std::uint64_t staging = 0;  // beside them while they are loaded: twice the most that is packed as one
     // Of it: the table (not the output matrix), the output matrix, routed experts.
     std::uint64_t embedding = 0, head = 0, experts = 0;
@@ -82,7 +83,11 @@ Weights load_weights(SluiceCheckpoint& checkpoint, const Shard& shard, const Ops
 // What load_weights would claim on this rank for a checkpoint of this configuration, to the byte. `router`:
 // BF16 or F32, as the checkpoint stores its routers, which are kept so; no other type makes a difference, but
 // to what is read: there the embedding passes for stored like them, and matrices without scales for BF16.
-WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router, const Ops& ops);
+// No device is asked, nor the code for one.
+WeightBytes weight_bytes(const ModelConfig& config, const Shard& shard, DType router, kernels::Family family);
+
+// Those weights, which know their sizes and have no values; tensors are empty.
+Weights weight_sizes(const ModelConfig& config, const Shard& shard, DType router, kernels::Family family);
 
 // How a checkpoint stores its routers, by how it stores a tensor; BF16 where it has none.
 DType router_type(const ModelConfig& config, const std::function<DType(const TensorSpec&)>& type_of);

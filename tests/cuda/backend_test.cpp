@@ -34,7 +34,7 @@ protected:
     }
 
     void SetUp() override {
-        if (const std::string missing = cuda_obstacle(); !missing.empty()) GTEST_SKIP() << missing;
+        if (const std::string missing = cuda_obstacle(0); !missing.empty()) GTEST_SKIP() << missing;
         ops_.emplace(Family::Cuda, 1);
     }
     const Ops& ops() const { return *ops_; }
@@ -124,6 +124,7 @@ TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
 TEST_F(CudaBackendTest, SaysWhatIsThere) {
     const std::vector<Device> devices = cuda_devices();
     ASSERT_FALSE(devices.empty());
+    EXPECT_TRUE(devices.front().architecture.starts_with("sm_")) << devices.front().architecture;
     const std::uint64_t available = available_memory(Family::Cuda, 0);
     EXPECT_GT(available, 0U);
     EXPECT_LT(available, devices.front().memory);

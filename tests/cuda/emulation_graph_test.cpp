@@ -1,5 +1,5 @@
 // That the emulated runtime records as CUDA's does, and refuses what that refuses.
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 
 #include <gtest/gtest.h>
 

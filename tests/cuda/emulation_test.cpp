@@ -1,12 +1,14 @@
 // That the emulation runs kernels as a GPU would, and finds what a GPU would not forgive.
 #include "core/error.hpp"
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/shared.cuh"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 #include <string>
@@ -37,6 +39,42 @@ TEST(Emulation, LaunchesEveryThreadOfEveryBlock) {
     for (int b = 0; b < 3; ++b) {
         for (int t = 0; t < 40; ++t) EXPECT_EQ(out[static_cast<std::size_t>(b * 40 + t)], 2 * (b * 100 + t));
     }
+}
+
+TEST(Emulation, IsAskedForMuchSharedMemoryOnce) {
+    std::vector<int> out(40);
+    const auto asked = [&](std::size_t shared_bytes) {
+        const int before = emulation::attributes_set;
+        launch(number, 1, 40, shared_bytes, {}, out.data(), 2);
+        return emulation::attributes_set - before;
+    };
+    EXPECT_EQ(asked(1000), 0);
+    EXPECT_EQ(asked(60'000), 1);
+    EXPECT_EQ(asked(60'000), 0);
+    EXPECT_EQ(asked(50'000), 0);
+    EXPECT_EQ(asked(70'000), 1);
+}
+
+TEST(Emulation, SaysWhichKernelsAreMissing) {
+    EXPECT_EQ(obstacle_of(0), "");
+    emulation::has_kernel_image = false;
+    EXPECT_THAT(obstacle_of(0), HasSubstr("no kernels for sm_90"));
+    emulation::has_kernel_image = true;
+    EXPECT_THAT(obstacle_of(1), HasSubstr("GPU 1 cannot be used")) << "there is one";
+}
+
+// As the runtime rounds up claims.
+TEST(Emulation, WeightsTakeWhatIsCountedWhereTheyAreClaimedTogether) {
+    constexpr std::size_t kEach = (std::size_t{1} << 20) + 1000;
+    const auto claimed_by = [](bool together) {
+        const std::size_t before = emulation::claimed_on_device();
+        const auto claimed = together ? claim_for_blocks(8 * aligned(kEach)) : nullptr;
+        std::vector<std::shared_ptr<std::byte>> blocks;
+        for (int i = 0; i < 8; ++i) blocks.push_back(allocate_block(kEach));
+        return emulation::claimed_on_device() - before;
+    };
+    EXPECT_EQ(claimed_by(false), std::size_t{16} << 20);
+    EXPECT_EQ(claimed_by(true), std::size_t{10} << 20);
 }
 
 TEST(Emulation, RefusesSizesThatNoGpuTakes) {

@@ -4,8 +4,10 @@
 #include "core/error.hpp"
 #include "engine/generation.hpp"
 #include "engine/memory_plan.hpp"
+#include "kernels/cuda/weight.hpp"
 #include "kernels/kernel.hpp"
 #include "model/comparison.hpp"
+#include "model/op_workspace.hpp"
 #include "support/small_model.hpp"
 
 #include <gtest/gtest.h>
@@ -27,7 +29,7 @@ bool has_cuda() {
 class CudaModel : public testing::TestWithParam<const char*> {
 protected:
     void SetUp() override {
-        if (const std::string missing = cuda_obstacle(); !missing.empty()) GTEST_SKIP() << missing;
+        if (const std::string missing = cuda_obstacle(0); !missing.empty()) GTEST_SKIP() << missing;
         if (!has_cuda<kernels::PackArgs>() || !has_cuda<kernels::ProductArgs>() ||
             !has_cuda<kernels::AttentionArgs>() || !has_cuda<kernels::VocabArgs>())
             GTEST_SKIP() << "pack, product, attention or vocab has no kernel of the family";
@@ -97,7 +99,8 @@ TEST_P(CudaModel, ThePlanAsksBothMemories) {
     request.router = router_type(*checkpoint);
     request.limits = {16, 16, 64};
     request.sequences = 1;
-    request.available = claimed.all + workspace_bytes(checkpoint->config(), shard, request.limits) +
+    request.available = claimed.all +
+                        workspace_bytes(checkpoint->config(), shard, request.limits, Family::Cuda) +
                         2 * kv_page_bytes(checkpoint->config(), shard, DType::BF16);
     request.host_available = claimed.staging;
     EXPECT_EQ(plan_memory(checkpoint->config(), shard, request).weights, claimed.all);
@@ -105,7 +108,34 @@ TEST_P(CudaModel, ThePlanAsksBothMemories) {
     EXPECT_THROW(plan_memory(checkpoint->config(), shard, request), Error);
 }
 
+TEST_P(CudaModel, OperationsNeedNoMoreWorkspaceThanWasPlanned) {
+    const auto ranks = make_self();
+    SmallModel gpu(GetParam(), {.family = Family::Cuda, .rows = 80, .logit_rows = 80, .positions = 128},
+                   *ranks);
+    const Shard shard{0, 1, gpu.checkpoint().slices()};
+    const std::size_t planned = op_workspace_bytes(gpu.config(), shard, {80, 80, 128}, Family::Cuda);
+    for (const int rows : {1, 7, 40, 80}) {
+        gpu.logits(text_of(gpu.config(), rows));
+        EXPECT_GT(gpu.ops().workspace_bytes(), 0U);
+        EXPECT_LE(gpu.ops().workspace_bytes(), planned) << rows << " rows";
+    }
+    EXPECT_EQ(gpu.ops().workspace_bytes(), planned) << "no more than the largest step";
+}
+
 class CudaJob : public CudaModel {};
+
+TEST_P(CudaJob, WeightsLieSideBySideInOneClaim) {
+    const auto checkpoint = open_sluice_checkpoint(built_checkpoint(GetParam()));
+    const Ops ops(Family::Cuda, 1);
+    const Weights weights = load_weights(*checkpoint, {0, 1, checkpoint->slices()}, ops, Products::Bf16,
+                                         [](const LoadProgress&) {});
+    const auto at = [](const Packed& weight) {
+        return dynamic_cast<const kernels::cuda::CudaWeight&>(*weight).memory.get();
+    };
+    const Packed& first = std::get<MlaWeights>(weights.layers.front().attention).entry;
+    EXPECT_EQ(at(weights.head) + weights.head->bytes - at(first),
+              static_cast<std::ptrdiff_t>(weights.bytes.packed));
+}
 
 // Sampling, filters that reach beyond the candidates, penalties, log-probabilities and sums over ranks.
 TEST_P(CudaJob, AnswersDependOnTheRequestAlone) {

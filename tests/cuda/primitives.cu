@@ -1,7 +1,7 @@
 #include "cuda/primitives.hpp"
 
 #include "kernels/cuda/convert.cuh"
-#include "kernels/cuda/launch.hpp"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/math.cuh"
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/shared.cuh"

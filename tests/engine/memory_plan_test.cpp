@@ -36,8 +36,9 @@ TEST_P(Claimed, WeightsAreWhatIsPlanned) {
             const WeightBytes claimed =
                 load_weights(*checkpoint, shard, ops, Products::Bf16, [](const LoadProgress&) {}).bytes;
             const WeightBytes planned =
-                weight_bytes(checkpoint->config(), shard, router_type(*checkpoint), ops);
+                weight_bytes(checkpoint->config(), shard, router_type(*checkpoint), family);
             EXPECT_EQ(planned.all, claimed.all) << "rank " << rank;
+            EXPECT_EQ(planned.packed, claimed.packed) << "rank " << rank;
             EXPECT_EQ(planned.experts, claimed.experts) << "rank " << rank;
             EXPECT_EQ(planned.embedding, claimed.embedding) << "rank " << rank;
             EXPECT_EQ(planned.staging, claimed.staging) << "rank " << rank;
@@ -86,7 +87,7 @@ protected:
     }
 
     std::uint64_t held_by_weights() const {
-        return weight_bytes(config_, shard_, DType::BF16, Ops(kernels::Family::Cpu, 1)).all;
+        return weight_bytes(config_, shard_, DType::BF16, kernels::Family::Cpu).all;
     }
     std::uint64_t fixed() const {
         return held_by_weights() + workspace_bytes(config_, shard_, request_.limits);

@@ -19,7 +19,7 @@ ModelConfig config_of(const std::string& name) {
 }
 
 WeightBytes bytes_of(const ModelConfig& config, const Shard& shard) {
-    return weight_bytes(config, shard, DType::BF16, Ops(kernels::Family::Cpu, 1));
+    return weight_bytes(config, shard, DType::BF16, kernels::Family::Cpu);
 }
 
 Roofline roofline_of(const ModelConfig& config, const Shard& shard) {

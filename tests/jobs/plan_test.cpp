@@ -273,13 +273,36 @@ TEST_F(PlanTest, GpusAreAskedForByTheirName) {
     const Words words{"--config", config("Llama-3.1-8B")};
     const OrderedJson gpu = planned(words + Words{"--device", "h100"})["recommended"];
     EXPECT_THAT(gpu["sbatch"].get<std::string>(), HasSubstr("--gpus-per-node=1"));
-    EXPECT_THAT(gpu["notes"][0].get<std::string>(), HasSubstr("computes on the CPU"));
-    EXPECT_THAT(plan(words + Words{"--device", "h100"}).out, HasSubstr("  # sluice-generate computes"));
+    EXPECT_THAT(gpu["notes"][0].get<std::string>(), HasSubstr("no GPU has run"));
+    EXPECT_THAT(gpu["mpirun"].get<std::string>(), HasSubstr(" --device cuda"));
+    EXPECT_THAT(plan(words + Words{"--device", "h100"}).out, HasSubstr("  # no GPU has run"));
     for (const Words& device : {Words{}, Words{"--device", "cpu"}}) {
         const OrderedJson cpu = planned(words + device + Words{"--device-memory", "80GiB"})["recommended"];
         EXPECT_THAT(cpu["sbatch"].get<std::string>(), Not(HasSubstr("gpus")));
         EXPECT_EQ(cpu["notes"].size(), 0U);
     }
+}
+
+// On any machine, also one without a GPU or the code for it.
+TEST_F(PlanTest, WeightsAreCountedAsTheDeviceLaysThemOut) {
+    const auto counted = [&](const Words& device) {
+        return mesh(planned(Words{"--config", checkpoint("v3").string(), "--device-memory", "4GiB"} + device),
+                    1);
+    };
+    const auto opened = open_sluice_checkpoint(checkpoint("v3"));
+    const Shard whole{0, 1, opened->slices()};
+    const auto bytes = [&](kernels::Family family) {
+        return weight_bytes(opened->config(), whole, router_type(*opened), family).all;
+    };
+    ASSERT_NE(bytes(kernels::Family::Cuda), bytes(kernels::Family::Cpu));
+    for (const char* gpu : {"cuda", "a100"}) {
+        EXPECT_EQ(counted({"--device", gpu})["weights"]["bytes"], bytes(kernels::Family::Cuda)) << gpu;
+        EXPECT_NE(counted({"--device", gpu})["workspace"], counted({})["workspace"]) << gpu;
+    }
+    for (const Words& cpu : {Words{}, Words{"--device", "cpu"}})
+        EXPECT_EQ(counted(cpu)["weights"]["bytes"], bytes(kernels::Family::Cpu));
+    expect_refused({"--config", config("Llama-3.1-8B"), "--device", "cuda"}, 2,
+                   {"--device-memory is missing"});
 }
 
 TEST_F(PlanTest, TheCommandsAreForAShell) {

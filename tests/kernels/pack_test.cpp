@@ -60,9 +60,12 @@ TEST_P(Pack, CountsWhatItWouldHoldWithoutAnyValues) {
                                       {weight.slice(0, 43, 151, 150), 0, 1}};
         const std::size_t held = pack(family(), parts, kind)->bytes;
         for (WeightPart& part : parts) part.matrix.values = nullptr;
-        std::size_t counted = 0;
-        run({parts, kind.products, kind.dequantize, false, nullptr, &counted});
-        EXPECT_EQ(counted, held) << kind.name;
+        Packed sizes;
+        run({parts, kind.products, kind.dequantize, false, &sizes, true});
+        EXPECT_EQ(sizes->bytes, held) << kind.name;
+        EXPECT_EQ(sizes->rows, 43);
+        EXPECT_EQ(sizes->cols, 301);
+        EXPECT_EQ(sizes->segments, 2);
     }
 }
 

@@ -1,7 +1,7 @@
 // Makes the heap of a test program memory that the GPU reaches, too: linked into one, it lets suites that
 // know only the host's memory check kernels of a GPU. Without one, and until the tests begin, it is the
 // ordinary heap.
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/check.cuh"
 
 #include <gtest/gtest.h>
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <map>
 #include <stdexcept>
 
 #include <sys/mman.h>
@@ -11,9 +12,10 @@ namespace {
 
 constexpr std::size_t kAligned = 256;
 constexpr std::size_t kPage = 4096;
+constexpr std::size_t kClaim = std::size_t{2} << 20;
 constexpr std::size_t kRoom = std::size_t{16} << 30;  // of addresses: pages come when they are touched
 
-// Given out from the beginning to the end, and never taken back: what is freed stays out of reach, and a test
+// Given out from the beginning to the end; what is freed is only counted, and stays out of reach. A test
 // program does not use it up.
 class DeviceMemory {
 public:
@@ -31,8 +33,18 @@ public:
         allow(true);
         std::memset(data, 0xff, whole);
         allow(false);
+        claimed_ += claims_[data] = claim_of(whole);
         return data;
     }
+
+    void free(void* data) {
+        const auto found = claims_.find(data);
+        if (found == claims_.end()) return;
+        claimed_ -= found->second;
+        claims_.erase(found);
+    }
+
+    std::size_t claimed() const { return claimed_; }
 
     void allow(bool reach) {
         const std::size_t whole = (used_ + kPage - 1) / kPage * kPage;
@@ -41,8 +53,14 @@ public:
     }
 
 private:
+    static std::size_t claim_of(std::size_t bytes) {
+        return bytes < kClaim / 2 ? bytes : (bytes + kClaim - 1) / kClaim * kClaim;
+    }
+
     std::byte* begin_ = nullptr;
     std::size_t used_ = 0;
+    std::map<void*, std::size_t> claims_;
+    std::size_t claimed_ = 0;
 };
 
 DeviceMemory& device_memory() {
@@ -57,6 +75,16 @@ std::mutex one_at_a_time;
 void* allocate_on_device(std::size_t bytes) {
     const std::lock_guard lock(one_at_a_time);
     return device_memory().allocate(bytes);
+}
+
+void free_on_device(void* memory) {
+    const std::lock_guard lock(one_at_a_time);
+    device_memory().free(memory);
+}
+
+std::size_t claimed_on_device() {
+    const std::lock_guard lock(one_at_a_time);
+    return device_memory().claimed();
 }
 
 DeviceTurn::DeviceTurn() : lock_(one_at_a_time) { device_memory().allow(true); }

@@ -8,6 +8,9 @@ namespace sluice::emulation {
 
 // Aligned to 256 bytes and filled with NaN patterns; null where there is no room.
 void* allocate_on_device(std::size_t bytes);
+void free_on_device(void* memory);
+// As a GPU counts them: from 1 MiB on, a claim takes whole pieces of 2 MiB.
+std::size_t claimed_on_device();
 
 // While it lives, the calling thread alone works on the device, and reaches its memory.
 class DeviceTurn {

@@ -22,17 +22,25 @@ enum cudaError_t {
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
     cudaErrorInvalidConfiguration = 9,
+    cudaErrorInvalidDeviceFunction = 98,
+    cudaErrorNoKernelImageForDevice = 209,
     cudaErrorIllegalState = 401,
     cudaErrorStreamCaptureUnsupported = 900,
     cudaErrorStreamCaptureInvalidated = 901
 };
-enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
+enum cudaDeviceAttr {
+    cudaDevAttrComputeCapabilityMajor = 75,
+    cudaDevAttrComputeCapabilityMinor = 76,
+    cudaDevAttrMaxSharedMemoryPerBlockOptin = 97
+};
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 using cudaStream_t = CUstream_st*;
 
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
-    *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : 227 * 1024;
+    *value = attribute == cudaDevAttrComputeCapabilityMajor   ? 9
+             : attribute == cudaDevAttrComputeCapabilityMinor ? 0
+                                                              : 227 * 1024;
     return cudaSuccess;
 }
 inline cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
@@ -46,6 +54,8 @@ inline const char* cudaGetErrorName(cudaError_t error) {
         case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
         case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
         case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+        case cudaErrorInvalidDeviceFunction: return "cudaErrorInvalidDeviceFunction";
+        case cudaErrorNoKernelImageForDevice: return "cudaErrorNoKernelImageForDevice";
         case cudaErrorIllegalState: return "cudaErrorIllegalState";
         case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
         case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
@@ -61,8 +71,9 @@ inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
     *memory = sluice::emulation::allocate_on_device(bytes);
     return *memory != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
-inline cudaError_t cudaFree(void*) {
-    return sluice::emulation::spoils_recording() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+inline cudaError_t cudaFree(void* memory) {
+    if (sluice::emulation::spoils_recording()) return cudaErrorStreamCaptureUnsupported;
+    return sluice::emulation::free_on_device(memory), cudaSuccess;
 }
 inline cudaError_t cudaMallocHost(void** memory, std::size_t bytes) {
     if (sluice::emulation::spoils_recording()) return cudaErrorStreamCaptureUnsupported;
@@ -84,19 +95,22 @@ inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes
     return cudaSuccess;
 }
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
-    return *free = *total = std::size_t{8} << 30, cudaSuccess;
+    *total = std::size_t{8} << 30;
+    return *free = *total - sluice::emulation::claimed_on_device(), cudaSuccess;
 }
 
 // Devices, streams and events.
 struct cudaDeviceProp {
     char name[256] = "an emulated GPU";
     std::size_t totalGlobalMem = std::size_t{8} << 30;
+    int major = 9, minor = 0;
     int pciDomainID = 0, pciBusID = 0, pciDeviceID = 0;
 };
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     return *properties = {}, cudaSuccess;
 }
 inline cudaError_t cudaSetDevice(int device) { return device == 0 ? cudaSuccess : cudaErrorInvalidValue; }
+inline cudaError_t cudaGetDevice(int* device) { return *device = 0, cudaSuccess; }
 inline constexpr unsigned cudaStreamNonBlocking = 1;
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
     return *stream = new CUstream_st, cudaSuccess;
@@ -113,9 +127,18 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
 
-template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel*, cudaFuncAttribute, int bytes) {
+namespace sluice::emulation {
+inline int attributes_set = 0;
+inline bool has_kernel_image = true;  // that the program has code for the device
+}  // namespace sluice::emulation
+
+inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int bytes) {
+    ++sluice::emulation::attributes_set;
     return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+}
+struct cudaFuncAttributes {};
+inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) {
+    return sluice::emulation::has_kernel_image ? cudaSuccess : cudaErrorNoKernelImageForDevice;
 }
 
 template <class... Parameters>

@@ -7,6 +7,11 @@
 
 namespace sluice::kernels::cuda {
 
+// Lets a kernel have so much shared memory on the calling thread's device. Quick but for the first time.
+void allow_shared_memory(const void* kernel, int bytes);
+// Whether the program holds kernels that this device runs.
+cudaError_t find_kernels();
+
 inline void check(cudaError_t result, const char* call, const char* file, int line) {
     if (result != cudaSuccess) fail_call(result, call, file, line);
 }

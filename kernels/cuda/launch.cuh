@@ -1,7 +1,7 @@
 // How every kernel is launched: a plain call, checked, that an emulation of the runtime can take.
 #pragma once
 
-#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/check.cuh"
 
 #include <cuda_runtime.h>
 
@@ -19,8 +19,7 @@ template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), dim3 grid, dim3 block, std::size_t shared_bytes,
             const Execution& execution, const Arguments&... arguments) {
     if (shared_bytes > kPlainSharedBytes)
-        SLUICE_CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                               static_cast<int>(shared_bytes)));
+        allow_shared_memory(reinterpret_cast<const void*>(kernel), static_cast<int>(shared_bytes));
     const auto queue = [&](Parameters... values) {
         void* pointers[] = {static_cast<void*>(&values)...};
         SLUICE_CUDA_CHECK(cudaLaunchKernel(kernel, grid, block, pointers, shared_bytes,

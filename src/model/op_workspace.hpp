@@ -1,0 +1,14 @@
+// What the operations of a step need beside its arrays.
+#pragma once
+
+#include "model/decoder.hpp"
+
+#include <cstddef>
+
+namespace sluice {
+
+// The most of Execution::workspace that an operation of the decoder asks for, in bytes. No device is asked.
+std::size_t op_workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
+                               kernels::Family family);
+
+}  // namespace sluice
