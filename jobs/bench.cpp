@@ -14,5 +14,6 @@ int main(int argc, char** argv) {
         "sluice-bench");
     BenchOptions options;
     add_bench_options(app, options);
-    return run_ranks(argc, argv, app, [&](Communicator& world) { return bench(world, options); });
+    return run_ranks(argc, argv, app, options.comm,
+                     [&](Communicator& world) { return bench(world, options); });
 }

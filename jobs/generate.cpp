@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
         "sluice-generate");
     GenerateOptions options;
     add_generate_options(app, options);
-    return run_ranks(argc, argv, app, [&](Communicator& world) {
+    return run_ranks(argc, argv, app, options.comm, [&](Communicator& world) {
         if (options.selftest) return selftest(world, options);
         return options.interactive ? chat(world, options) : generate(world, options);
     });

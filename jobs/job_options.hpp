@@ -41,6 +41,7 @@ struct JobOptions {
     int tp = 0;       // 0: all ranks
     int threads = 0;  // 0: this rank's share of the processors
     std::string device = "auto";
+    std::string comm = "auto";  // what run_ranks (comm/command_line.hpp) has read
     kernels::Products gemm = kernels::Products::Bf16;
     DType kv_dtype = DType::BF16;
     std::string kv_memory;

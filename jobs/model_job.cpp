@@ -3,12 +3,14 @@
 #include "backend/available_memory.hpp"
 #include "checkpoint/hf_files.hpp"
 #include "comm/collectives.hpp"
+#include "comm/nccl.hpp"
 #include "comm/rank_state.hpp"
 #include "core/log.hpp"
 #include "core/signals.hpp"
 #include "core/units.hpp"
 #include "jobs/staged_copy.hpp"
 #include "model/kv_cache.hpp"
+#include "model/rank_sums.hpp"
 #include "text/no_tokenizer.hpp"
 
 #include <algorithm>
@@ -120,7 +122,7 @@ void require_one_level(Communicator& world, const ComputeDevice& compute) {
 Setup prepare(Communicator& world, const JobOptions& options, const ModelJob& job) {
     Setup setup;
     setup.placement = find_placement(world);
-    setup.compute = choose_compute_device(world, options.device, setup.placement);
+    setup.compute = choose_compute_device(world, options.device, options.comm, setup.placement);
     require_one_level(world, setup.compute);
     run_together(world, "preparing", [&] {
         job.check();
@@ -175,6 +177,9 @@ void log_plan(const Setup& setup, const JobOptions& options) {
     }
     if (setup.chat_format != nullptr) warn_of_unknown_tokens(*setup.chat_format, *setup.tokenizer);
     if (!setup.compute.without.empty()) log_info("computing on the CPU: {}", setup.compute.without);
+    if (setup.compute.linked) log_info("the ranks' GPUs are linked by NCCL");
+    if (!setup.compute.unlinked.empty())
+        log_info("the ranks add by way of the host: {}", setup.compute.unlinked);
     log_info("steps of up to {} sequences and {} tokens", setup.batch.sequences, setup.batch.rows);
     log_info("each rank: weights {}, workspace {}, KV cache {} ({} tokens)", bytes_text(setup.memory.weights),
              bytes_text(setup.memory.workspace), bytes_text(setup.memory.kv),
@@ -247,12 +252,14 @@ LoadedModel::LoadedModel(Communicator& world, const Setup& setup, Weights weight
                          DType kv_dtype)
     : world_(world), setup_(setup) {
     const ModelConfig& config = setup.checkpoint->config();
+    auto links = setup.compute.linked ? make_nccl_links(world, ops.stream()) : nullptr;
     run_together(world, "claiming memory", [&] {
         const Activity activity("claiming memory");
-        decoder_.emplace(config, setup.shard, std::move(weights), setup.limits, ops, world);
+        sums_ = make_rank_sums(ops, world, std::move(links));
+        decoder_.emplace(config, setup.shard, std::move(weights), setup.limits, ops, *sums_);
         cache_.emplace(ops.memory(), config, setup.shard, kv_dtype, setup.memory.pages);
     });
-    sampler_.emplace(ops, world, setup.shard, config.vocab, decoder_->vocabulary_slices());
+    sampler_.emplace(ops, *sums_, world, setup.shard, config.vocab, decoder_->vocabulary_slices());
     engine_.emplace(*decoder_, *cache_, *sampler_, world, stop_signal);
 }
 

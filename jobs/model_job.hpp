@@ -5,6 +5,7 @@
 #include "backend/ops.hpp"
 #include "checkpoint/sluice_checkpoint.hpp"
 #include "comm/communicator.hpp"
+#include "comm/device_sums.hpp"
 #include "comm/placement.hpp"
 #include "core/error.hpp"
 #include "engine/batch_tuner.hpp"
@@ -85,6 +86,9 @@ private:
     std::optional<KvCache> cache_;
     std::optional<Sampler> sampler_;
     std::optional<Engine> engine_;
+    // Goes first: what a rank that fails has queued may wait for other ranks, and memory that it uses cannot
+    // be given back before the links are cut.
+    std::unique_ptr<DeviceSums> sums_;
 };
 
 // What it computes with, until the job ends.

@@ -15,5 +15,6 @@ int main(int argc, char** argv) {
         "sluice-score");
     ScoreOptions options;
     add_score_options(app, options);
-    return run_ranks(argc, argv, app, [&](Communicator& world) { return score(world, options); });
+    return run_ranks(argc, argv, app, options.comm,
+                     [&](Communicator& world) { return score(world, options); });
 }

@@ -6,7 +6,7 @@
 namespace sluice::kernels::cuda {
 namespace {
 
-constexpr int kTreeLevels = 6;
+constexpr int kTreeLevels = 7;
 static_assert(kMostSlices < 1 << kTreeLevels);
 
 // The host's small array, by value.

@@ -17,7 +17,7 @@ inline constexpr int kMostExperts = 512;
 // Of an attention head: shared memory holds a tile of them.
 inline constexpr std::int64_t kWidestKey = 576, kWidestValue = 512;
 // What is combined in a row.
-inline constexpr int kMostSlices = 32, kMostChoices = 64;
+inline constexpr int kMostSlices = 64, kMostChoices = 64;
 // Tokens that a slice of the vocabulary lists, and has: a block holds them, and what it knows of these, in
 // shared memory.
 inline constexpr int kMostListed = 4096;

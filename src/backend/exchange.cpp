@@ -26,7 +26,7 @@ void Exchange::upload() {
     uploaded_after_ = ops_.synchronizations();
 }
 
-void Exchange::download() const { ops_.download(here_, host_, used_); }
+void Exchange::queue_download() const { ops_.queue_download(here_, host_, used_); }
 
 std::size_t Exchange::claim(std::size_t bytes) {
     expect(used_ + bytes <= room_, "an exchange of {} bytes with room for {}", used_ + bytes, room_);

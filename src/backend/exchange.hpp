@@ -50,8 +50,8 @@ public:
 
     // All that was placed, at once.
     void upload();
-    // Likewise; it is there when the call returns.
-    void download() const;
+    // Likewise; it is there when what is queued is done.
+    void queue_download() const;
 
 private:
     static constexpr std::size_t kAlignment = 64;

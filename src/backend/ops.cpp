@@ -303,6 +303,20 @@ void Ops::combine(std::optional<ConstView> partials, ConstView expert_rows, cons
     run("combine", args);
 }
 
+void Ops::add_parts(ConstView parts, View out) const {
+    check_place("add_parts", {parts, out});
+    check_matrix(parts, "add_parts parts");
+    check_dense(parts, "add_parts parts");
+    check(out, DType::F32, {parts.shape[1]}, "add_parts out");
+    kernels::CombineArgs args;
+    args.rows = 1;
+    args.dim = parts.shape[1];
+    args.slices = static_cast<int>(parts.shape[0]);
+    args.base = parts.as<float>();
+    args.out = out.as<float>();
+    run("add_parts", args);
+}
+
 void Ops::vocab(const kernels::VocabArgs& args) const { run("vocab", args); }
 
 }  // namespace sluice

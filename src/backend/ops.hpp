@@ -67,12 +67,16 @@ public:
     Memory& memory() const { return backend_->memory(); }
     // Of the host: what is copied often lies here.
     Memory& staging() const { return backend_->staging(); }
+    // What operations wait in, as kernels::Execution takes it: for others that queue work between them.
+    void* stream() const { return execution_.stream; }
 
     // Bytes of the host's memory to the operations', in turn with the operations: `from` must stay as it is
     // until synchronize(). Nothing where both are the same.
     void upload(const void* from, void* to, std::size_t bytes) const;
     // The other way; they are there when the call returns.
     void download(const void* from, void* to, std::size_t bytes) const;
+    // Likewise, but there after synchronize() only.
+    void queue_download(const void* from, void* to, std::size_t bytes) const;
     // Returns when all that was queued is done.
     void synchronize() const;
     // How often it was.
@@ -146,6 +150,9 @@ public:
     // slice's routed experts added.
     void combine(std::optional<ConstView> partials, ConstView expert_rows, const Routing& routing,
                  const Grouping& grouping, std::span<const std::int32_t> first_expert, View out) const;
+
+    // out [width] = the sum of parts [count, width], in the order of combine's slices.
+    void add_parts(ConstView parts, View out) const;
 
     void vocab(const kernels::VocabArgs& args) const;
 

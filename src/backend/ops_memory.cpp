@@ -19,9 +19,13 @@ void Ops::upload(const void* from, void* to, std::size_t bytes) const {
 }
 
 void Ops::download(const void* from, void* to, std::size_t bytes) const {
+    queue_download(from, to, bytes);
+    synchronize();
+}
+
+void Ops::queue_download(const void* from, void* to, std::size_t bytes) const {
     expect_running("a download");
     if (from != to && bytes > 0) backend_->download(from, to, bytes);
-    synchronize();
 }
 
 void Ops::synchronize() const {

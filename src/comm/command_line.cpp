@@ -65,14 +65,17 @@ void require_one_start(Communicator& world, const std::optional<ParseEnd>& end, 
         "the ranks have different options (is the --config file the same on all machines?)" + text);
 }
 
-}  // namespace
-
-int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode(Communicator&)>& job) {
-    std::string comm = "auto";
-    app.add_option("--comm", comm, "auto, self (one process, no MPI) or mpi")
-        ->check(CLI::IsMember({"auto", "self", "mpi"}))
+void add_comm(CLI::App& app, std::string& comm, const std::vector<std::string>& words,
+              const std::string& help) {
+    app.add_option("--comm", comm, help)
+        ->check(CLI::IsMember(words).description(""))
         ->capture_default_str()
         ->group("Ranks and devices");
+}
+
+// `comm` has been added.
+int join_and_run(int argc, char** argv, CLI::App& app, const std::string& comm,
+                 const std::function<ExitCode(Communicator&)>& job) {
     int heartbeat_limit = 300;
     app.add_option("--heartbeat-limit", heartbeat_limit,
                    "Seconds after which a rank that is silent or stands still ends the job; 0: never")
@@ -102,6 +105,23 @@ int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode
         log_line(LogLevel::Error, problem.message);
         return static_cast<int>(problem.code);
     }
+}
+
+}  // namespace
+
+int run_ranks(int argc, char** argv, CLI::App& app, const std::function<ExitCode(Communicator&)>& job) {
+    std::string comm = "auto";
+    add_comm(app, comm, {"auto", "self", "mpi"}, "auto, self (one process, no MPI) or mpi");
+    return join_and_run(argc, argv, app, comm, job);
+}
+
+int run_ranks(int argc, char** argv, CLI::App& app, std::string& comm,
+              const std::function<ExitCode(Communicator&)>& job) {
+    add_comm(
+        app, comm, {"auto", "self", "mpi", "nccl"},
+        "auto, self (one process, no MPI), mpi, or nccl (GPUs add between themselves, as with auto where "
+        "every rank has its own; with mpi, by way of the host)");
+    return join_and_run(argc, argv, app, comm, job);
 }
 
 }  // namespace sluice

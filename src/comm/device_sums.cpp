@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
+#include <utility>
 
 namespace sluice {
 namespace {
@@ -22,25 +24,36 @@ constexpr std::uint32_t kDeviceGroup = 0x5d3c5d3c;
 
 class LinkedSums final : public DeviceSums {
 public:
-    LinkedSums(DeviceLinks& links, SumDevice& device)
-        : links_(links), device_(device), size_(static_cast<std::size_t>(links.size())) {
-        if (size_ > 1) parts_ = device.memory(std::max(kLinkedPiece, size_ * kSmallSum));
+    LinkedSums(std::unique_ptr<DeviceLinks> links, std::unique_ptr<SumDevice> device)
+        : device_(std::move(device)),
+          links_(std::move(links)),
+          size_(static_cast<std::size_t>(links_->size())) {
+        if (size_ > 1) parts_ = device_->memory(std::max(kLinkedPiece, size_ * kSmallSum));
     }
 
+    int ranks() const override { return static_cast<int>(size_); }
+
+    // Queueing, too, waits for other ranks: when the queue is full, and when links are first used.
     void all_reduce_sum(float* inout, std::size_t count) override {
         if (size_ == 1) return;
+        begin();
         for (std::size_t first = 0; first < count; first += kLinkedPiece)
             sum_piece(inout + first, std::min(kLinkedPiece, count - first));
-        bytes_ += count * sizeof(float);
     }
 
     void wait() override {
-        const InCollective here("device sums", kDeviceGroup, ++waits_, bytes_);
-        device_.wait();
-        bytes_ = 0;
+        begin();
+        device_->wait();
+        summing_.reset();
     }
 
 private:
+    // What a rank queues between two waits, other work included, is one collective to the heartbeat.
+    void begin() {
+        if (!summing_)
+            summing_.emplace("device sums", kDeviceGroup, ++waits_, 0, InCollective::Kind::Overlapped);
+    }
+
     void sum_piece(float* inout, std::size_t count) {
         const std::size_t unit = kQuad * size_;
         const std::size_t shared = count > kSmallSum ? count / unit * unit : 0;
@@ -50,32 +63,35 @@ private:
 
     // Every rank sums everything.
     void sum_whole(float* inout, std::size_t count) {
-        links_.all_gather(inout, parts_, count);
-        device_.add_parts(parts_, links_.size(), count, inout);
+        links_->all_gather(inout, parts_, count);
+        device_->add_parts(parts_, links_->size(), count, inout);
     }
 
     // Every rank sums its share, and gives it to all.
     void sum_shares(float* inout, std::size_t count) {
         const std::size_t each = count / size_;
-        float* const mine = inout + static_cast<std::size_t>(links_.rank()) * each;
-        links_.exchange(inout, parts_, each);
-        device_.add_parts(parts_, links_.size(), each, mine);
-        links_.all_gather(mine, inout, each);
+        float* const mine = inout + static_cast<std::size_t>(links_->rank()) * each;
+        links_->exchange(inout, parts_, each);
+        device_->add_parts(parts_, links_->size(), each, mine);
+        links_->all_gather(mine, inout, each);
     }
 
-    DeviceLinks& links_;
-    SumDevice& device_;
+    std::unique_ptr<SumDevice> device_;
+    std::unique_ptr<DeviceLinks> links_;  // goes before the device's memory, which it may still use
     std::size_t size_;
     float* parts_ = nullptr;
     std::uint64_t waits_ = 0;
-    std::size_t bytes_ = 0;  // queued since the last wait
+    std::optional<InCollective> summing_;
 };
 
 class StagedSums final : public DeviceSums {
 public:
-    StagedSums(Communicator& ranks, SumDevice& device) : ranks_(ranks), device_(device) {
-        if (ranks.size() > 1) staging_ = device.host_memory(2 * kStagedPiece);
+    StagedSums(Communicator& ranks, std::unique_ptr<SumDevice> device)
+        : ranks_(ranks), device_(std::move(device)) {
+        if (ranks.size() > 1) staging_ = device_->host_memory(2 * kStagedPiece);
     }
+
+    int ranks() const override { return ranks_.size(); }
 
     // While the host sums a piece, the one before goes back and the next one comes. Two stagings do: the next
     // piece's download waits in the queue for the upload from the same one.
@@ -87,14 +103,14 @@ public:
         };
         const auto staging_of = [&](std::size_t piece) { return staging_ + piece % 2 * kStagedPiece; };
         const auto download = [&](std::size_t piece) {
-            device_.download(inout + piece * kStagedPiece, staging_of(piece), size_of(piece));
+            device_->download(inout + piece * kStagedPiece, staging_of(piece), size_of(piece));
         };
         const auto upload = [&](std::size_t piece) {
-            device_.upload(staging_of(piece), inout + piece * kStagedPiece, size_of(piece));
+            device_->upload(staging_of(piece), inout + piece * kStagedPiece, size_of(piece));
         };
         download(0);
         for (std::size_t piece = 0; piece < pieces; ++piece) {
-            device_.wait();
+            device_->wait();
             if (piece > 0) upload(piece - 1);
             if (piece + 1 < pieces) download(piece + 1);
             ranks_.all_reduce_sum({staging_of(piece), size_of(piece)});
@@ -103,22 +119,39 @@ public:
     }
 
     // Nobody waits for another rank here: that was done in the sums.
-    void wait() override { device_.wait(); }
+    void wait() override { device_->wait(); }
 
 private:
     Communicator& ranks_;
-    SumDevice& device_;
+    std::unique_ptr<SumDevice> device_;
     float* staging_ = nullptr;
+};
+
+class HostSums final : public DeviceSums {
+public:
+    explicit HostSums(Communicator& ranks) : ranks_(ranks) {}
+
+    int ranks() const override { return ranks_.size(); }
+    void all_reduce_sum(float* inout, std::size_t count) override {
+        if (ranks_.size() > 1) ranks_.all_reduce_sum({inout, count});
+    }
+    void wait() override {}
+
+private:
+    Communicator& ranks_;
 };
 
 }  // namespace
 
-std::unique_ptr<DeviceSums> make_linked_sums(DeviceLinks& links, SumDevice& device) {
-    return std::make_unique<LinkedSums>(links, device);
+std::unique_ptr<DeviceSums> make_linked_sums(std::unique_ptr<DeviceLinks> links,
+                                             std::unique_ptr<SumDevice> device) {
+    return std::make_unique<LinkedSums>(std::move(links), std::move(device));
 }
 
-std::unique_ptr<DeviceSums> make_staged_sums(Communicator& ranks, SumDevice& device) {
-    return std::make_unique<StagedSums>(ranks, device);
+std::unique_ptr<DeviceSums> make_staged_sums(Communicator& ranks, std::unique_ptr<SumDevice> device) {
+    return std::make_unique<StagedSums>(ranks, std::move(device));
 }
+
+std::unique_ptr<DeviceSums> make_host_sums(Communicator& ranks) { return std::make_unique<HostSums>(ranks); }
 
 }  // namespace sluice

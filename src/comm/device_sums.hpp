@@ -1,6 +1,6 @@
-// Sums over ranks of values that lie in the memory of devices: between these themselves, or by way of the
-// host where they are not linked. Both add in the order of Communicator::all_reduce_sum, so the bits are the
-// same, whatever else is summed in the same call.
+// Sums over ranks of values where they lie: of the host's, or of devices', between these themselves, or by
+// way of the host where they are not linked. All add in the order of Communicator::all_reduce_sum, so the
+// bits are the same, whatever else is summed in the same call.
 #pragma once
 
 #include "comm/communicator.hpp"
@@ -43,16 +43,21 @@ public:
 class DeviceSums {
 public:
     virtual ~DeviceSums() = default;
+    virtual int ranks() const = 0;
     // Values in the device's memory. Queued: what is queued later finds the sums.
     virtual void all_reduce_sum(float* inout, std::size_t count) = 0;
-    // Returns when all that was queued is done. To the heartbeat it is a collective, in which a rank may wait
-    // for another one: wait here, not in the device's stream, for what comes after a sum.
+    // Returns when all that was queued is done. From the first sum on until then, this rank may have to wait
+    // for another one, here or where it queues more: to the heartbeat that is one collective. So wait here,
+    // not in the device's stream, for what comes after a sum.
     virtual void wait() = 0;
 };
 
-// The arguments must outlive the sums, and `links` must be of `device`.
-std::unique_ptr<DeviceSums> make_linked_sums(DeviceLinks& links, SumDevice& device);
-// By way of the host: for ranks whose devices have no links, or who share one.
-std::unique_ptr<DeviceSums> make_staged_sums(Communicator& ranks, SumDevice& device);
+// `links` must be of `device`.
+std::unique_ptr<DeviceSums> make_linked_sums(std::unique_ptr<DeviceLinks> links,
+                                             std::unique_ptr<SumDevice> device);
+// By way of the host: for ranks whose devices have no links, or who share one. `ranks` must outlive the sums.
+std::unique_ptr<DeviceSums> make_staged_sums(Communicator& ranks, std::unique_ptr<SumDevice> device);
+// Of values in the host's own memory: nothing is queued. `ranks` must outlive the sums.
+std::unique_ptr<DeviceSums> make_host_sums(Communicator& ranks);
 
 }  // namespace sluice

@@ -3,12 +3,11 @@
 #include "comm/collectives.hpp"
 #include "comm/placement.hpp"
 #include "comm/rank_state.hpp"
-#include "comm/shared_devices.hpp"
 
 #include <cuda_runtime_api.h>
 #include <nccl.h>
 
-#include <array>
+#include <cstdint>
 #include <exception>
 #include <optional>
 #include <string>
@@ -19,37 +18,19 @@ namespace {
 
 std::string_view name_of(std::string_view file) { return file.substr(file.rfind('/') + 1); }
 
-void check(cudaError_t result, const char* what, std::string_view file = __builtin_FILE(),
-           int line = __builtin_LINE()) {
-    if (result == cudaSuccess) return;
-    fail(ExitCode::Internal, "{} failed (host {}): {}: {} ({}:{})", what, host_name(),
-         cudaGetErrorName(result), cudaGetErrorString(result), name_of(file), line);
-}
-
-void require_own_devices(Communicator& ranks, int device) {
-    std::array<char, 32> bus{};
-    run_together(ranks, "looking for GPUs", [&] {
-        check(cudaDeviceGetPCIBusId(bus.data(), static_cast<int>(bus.size()), device),
-              "cudaDeviceGetPCIBusId");
-    });
-    const std::string shared = shared_devices(gather_values(ranks, this_device(bus.data())));
-    if (shared.empty()) return;
-    throw AgreedError(ExitCode::Usage,
-                      fmt::format("NCCL needs a GPU for every rank, but {}: start no more ranks on a machine "
-                                  "than it has GPUs, or take --comm mpi, which sums by way of the host",
-                                  shared));
-}
+// To the heartbeat, as the ranks' other collectives are; the number of no group but by a rare chance.
+constexpr std::uint32_t kNcclGroup = 0x6e63636c;
 
 class NcclLinks final : public DeviceLinks {
 public:
-    NcclLinks(Communicator& ranks, int device, void* stream)
+    NcclLinks(Communicator& ranks, void* stream)
         : rank_(ranks.rank()), size_(ranks.size()), stream_(static_cast<cudaStream_t>(stream)) {
-        require_own_devices(ranks, device);
         ncclUniqueId id{};
         run_together(ranks, "starting NCCL", [&] {
             if (rank_ == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
         });
         ranks.broadcast(std::as_writable_bytes(std::span(&id, 1)), 0);
+        const InCollective here("ncclCommInitRank", kNcclGroup, 1, 0);
         check(ncclCommInitRank(&comm_, size_, id, rank_), "ncclCommInitRank");
         probe_.emplace([this] { return problem(); });
     }
@@ -58,10 +39,12 @@ public:
     // A rank that fails must not wait for the others.
     ~NcclLinks() override {
         probe_.reset();
-        if (std::uncaught_exceptions() == 0)
-            ncclCommDestroy(comm_);
-        else
+        if (std::uncaught_exceptions() > 0) {
             ncclCommAbort(comm_);
+            return;
+        }
+        const InCollective here("ncclCommDestroy", kNcclGroup, 2, 0);
+        ncclCommDestroy(comm_);
     }
 
     int rank() const override { return rank_; }
@@ -108,8 +91,13 @@ private:
 
 }  // namespace
 
-std::unique_ptr<DeviceLinks> make_nccl_links(Communicator& ranks, int device, void* stream) {
-    return std::make_unique<NcclLinks>(ranks, device, stream);
+std::string nccl_obstacle(std::span<const DeviceRecord> all) {
+    const std::string shared = shared_devices(all);
+    return shared.empty() ? "" : "NCCL needs a GPU for every rank, but " + shared;
+}
+
+std::unique_ptr<DeviceLinks> make_nccl_links(Communicator& ranks, void* stream) {
+    return std::make_unique<NcclLinks>(ranks, stream);
 }
 
 }  // namespace sluice

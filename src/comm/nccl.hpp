@@ -5,17 +5,22 @@
 // call a value stands: a row's bits would then depend on the rows beside it.
 #pragma once
 
+#include "comm/communicator.hpp"
 #include "comm/device_sums.hpp"
+#include "comm/shared_devices.hpp"
 
 #include <memory>
+#include <span>
+#include <string>
 
 namespace sluice {
 
-// Collective over `ranks`, which must outlive the links, and on whose calls the ranks agree to start.
-// `device`: the CUDA device that the calling thread uses; `stream`: its cudaStream_t that all is queued in.
-// Every rank has a GPU of its own, or all throw an AgreedError that names who shares one (ExitCode::Usage, as
-// in a build without NCCL). A later failure of NCCL's own, with a rank's connection say, is told to the
-// heartbeat, which ends the job with its words.
-std::unique_ptr<DeviceLinks> make_nccl_links(Communicator& ranks, int device, void* stream);
+// What keeps NCCL from linking the ranks' GPUs: the build has no NCCL, or ranks share a GPU. Empty: nothing.
+std::string nccl_obstacle(std::span<const DeviceRecord> all);
+
+// Collective over `ranks`, which have no obstacle, and on whose calls they agree to start. Links the GPUs
+// that the calling threads use; `stream`: its cudaStream_t that all is queued in. What NCCL's own threads
+// meet later, with a rank's connection say, is told to the heartbeat, which ends the job with its words.
+std::unique_ptr<DeviceLinks> make_nccl_links(Communicator& ranks, void* stream);
 
 }  // namespace sluice

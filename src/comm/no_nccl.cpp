@@ -2,10 +2,12 @@
 
 namespace sluice {
 
-std::unique_ptr<DeviceLinks> make_nccl_links(Communicator&, int, void*) {
-    fail(ExitCode::Usage,
-         "this program was built without NCCL: take --comm mpi, or build it again where NCCL is installed "
-         "(SLUICE_NCCL=ON)");
+std::string nccl_obstacle(std::span<const DeviceRecord>) {
+    return "this program was built without NCCL (SLUICE_NCCL)";
+}
+
+std::unique_ptr<DeviceLinks> make_nccl_links(Communicator&, void*) {
+    fail(ExitCode::Internal, "GPUs are to be linked, but {}", nccl_obstacle({}));
 }
 
 }  // namespace sluice

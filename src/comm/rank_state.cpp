@@ -73,8 +73,9 @@ void note_step(std::int64_t step) {
 
 void note_progress() { set_moved(now_ns()); }
 
-InCollective::InCollective(const char* name, std::uint32_t group, std::uint64_t number, std::size_t bytes)
-    : began_(now_ns()) {
+InCollective::InCollective(const char* name, std::uint32_t group, std::uint64_t number, std::size_t bytes,
+                           Kind kind)
+    : began_(now_ns()), kind_(kind) {
     const Writing writing;
     set_moved(began_);
     state.group.store(group, std::memory_order_release);
@@ -88,7 +89,7 @@ InCollective::~InCollective() {
     const Writing writing;
     set_moved(end);
     state.collective.store(nullptr, std::memory_order_release);
-    state.communicating.fetch_add(end - began_, std::memory_order_relaxed);
+    if (kind_ == Kind::Waiting) state.communicating.fetch_add(end - began_, std::memory_order_relaxed);
 }
 
 TransportProbe::TransportProbe(std::function<std::string()> ask) : ask_(std::move(ask)) {

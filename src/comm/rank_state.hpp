@@ -35,13 +35,17 @@ void note_progress();
 // communicators apart (the same number on all their ranks), `number` counts the communicator's collectives.
 class InCollective {
 public:
-    InCollective(const char* name, std::uint32_t group, std::uint64_t number, std::size_t bytes);
+    // Overlapped: with work of which nobody knows how much of the time it takes.
+    enum class Kind { Waiting, Overlapped };
+    InCollective(const char* name, std::uint32_t group, std::uint64_t number, std::size_t bytes,
+                 Kind kind = Kind::Waiting);
     InCollective(const InCollective&) = delete;
     InCollective& operator=(const InCollective&) = delete;
     ~InCollective();
 
 private:
     std::int64_t began_;
+    Kind kind_;
 };
 
 // A transport that works by itself and may fail between two calls, until the object goes. `ask` says what is
@@ -75,7 +79,7 @@ struct RankState {
 // All of one moment. From any thread.
 RankState rank_state();
 
-// Time this process spent in collectives so far.
+// Time this process spent in collectives so far, but for overlapped ones.
 double seconds_communicating();
 
 }  // namespace sluice

@@ -37,6 +37,12 @@ DeviceRecord this_device(std::string_view bus) {
     return record;
 }
 
+int ranks_sharing(std::span<const DeviceRecord> all, int rank) {
+    const DeviceRecord& mine = all[static_cast<std::size_t>(rank)];
+    return static_cast<int>(
+        std::ranges::count_if(all, [&](const DeviceRecord& other) { return same_device(mine, other); }));
+}
+
 std::string shared_devices(std::span<const DeviceRecord> all) {
     std::string text;
     for (std::size_t rank = 0; rank < all.size(); ++rank) {

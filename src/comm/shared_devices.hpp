@@ -16,10 +16,13 @@ struct DeviceRecord {
     std::array<char, 32> bus{};
 };
 
-// This machine's GPU at `bus` ("0000:17:00.0").
+// This machine's GPU at `bus` ("0000:17:00").
 DeviceRecord this_device(std::string_view bus);
 
-// "ranks 0 and 1 share GPU 0000:17:00.0 of host n1; ..." for every GPU that several ranks have; else "".
+// How many ranks have the same GPU as `rank`, that one included.
+int ranks_sharing(std::span<const DeviceRecord> all, int rank);
+
+// "ranks 0 and 1 share GPU 0000:17:00 of host n1; ..." for every GPU that several ranks have; else "".
 std::string shared_devices(std::span<const DeviceRecord> all);
 
 }  // namespace sluice

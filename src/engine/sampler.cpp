@@ -104,9 +104,10 @@ int pick_filtered(std::span<const VocabCandidate> candidates, double mass, bool 
     return static_cast<int>(kept) - 1;
 }
 
-Sampler::Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vocabulary,
+Sampler::Sampler(const Ops& ops, DeviceSums& sums, Communicator& ranks, const Shard& shard, int vocabulary,
                  std::vector<std::int32_t> first_id)
     : ops_(ops),
+      sums_(sums),
       ranks_(ranks),
       shard_(shard),
       vocabulary_(vocabulary),
@@ -116,7 +117,7 @@ Sampler::Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vo
 
 std::vector<Pick> Sampler::pick(ConstView logits, std::span<const SampleRow> rows) {
     if (rows.empty()) {
-        ops_.synchronize();  // or the next step would pay for this one
+        sums_.wait();  // or the next step would pay for this one
         return {};
     }
     const Gathered all = gather(logits, rows);
@@ -151,7 +152,8 @@ Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> r
     args.top = likely.here;
     args.max_top = static_cast<int>(all.most_likely);
     ops_.vocab(args);
-    answered_.download();
+    answered_.queue_download();
+    sums_.wait();
 
     const auto ranks = static_cast<std::size_t>(ranks_.size());
     all.summaries.resize(summaries.host.size() * ranks);

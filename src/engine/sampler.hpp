@@ -5,6 +5,7 @@
 #include "backend/exchange.hpp"
 #include "backend/ops.hpp"
 #include "comm/communicator.hpp"
+#include "comm/device_sums.hpp"
 #include "model/shard.hpp"
 #include "text/request.hpp"
 #include "text/token_logprobs.hpp"
@@ -47,7 +48,8 @@ int pick_filtered(std::span<const kernels::VocabCandidate> candidates, double ma
 class Sampler {
 public:
     // first_id: the local vocabulary slices' borders (Decoder::vocabulary_slices).
-    Sampler(const Ops& ops, Communicator& ranks, const Shard& shard, int vocabulary,
+    // `sums`: the decoder's, behind which the operations are queued.
+    Sampler(const Ops& ops, DeviceSums& sums, Communicator& ranks, const Shard& shard, int vocabulary,
             std::vector<std::int32_t> first_id);
 
     // logits [rows, local vocabulary], in the operations' memory. Every rank calls it with its own columns
@@ -73,6 +75,7 @@ private:
     kernels::VocabArgs place_wishes(std::span<const SampleRow> rows);
 
     const Ops& ops_;
+    DeviceSums& sums_;
     Communicator& ranks_;
     Shard shard_;
     int vocabulary_;

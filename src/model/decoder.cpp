@@ -144,14 +144,13 @@ std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const
 }
 
 Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights, const DecoderLimits& limits,
-                 const Ops& ops, Communicator& ranks)
+                 const Ops& ops, DeviceSums& sums)
     : config_(config),
       shard_(shard),
       weights_(std::move(weights)),
       ops_(ops),
-      ranks_(ranks),
+      sums_(sums),
       inputs_(ops),
-      sums_(ops),
       recurring_(ops, std::min(limits.rows, limits.logit_rows), limits.positions),
       space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits)) {
     for (int slice = 0; slice <= shard.count(); ++slice) {
@@ -166,8 +165,8 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
 Decoder::~Decoder() = default;
 
 View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
-    // Sums over ranks go by way of the host, which no recording does.
-    const bool recurs = ops_.can_record() && ranks_.size() == 1 && observer == nullptr && only_decodes(step);
+    // Sums over ranks wait for others, which no recording does.
+    const bool recurs = ops_.can_record() && sums_.ranks() == 1 && observer == nullptr && only_decodes(step);
     if (recurs) {
         recurring_.run(step, inputs_, cache, [&] { compute(cache, nullptr); });
     } else {
@@ -337,9 +336,7 @@ void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, i
 }
 
 void Decoder::sum_over_ranks(View delta) {
-    if (ranks_.size() == 1) return;
-    ranks_.all_reduce_sum(sums_.of(delta));
-    sums_.give_back(delta);
+    sums_.all_reduce_sum(delta.as<float>(), static_cast<std::size_t>(delta.shape.elements()));
 }
 
 void Decoder::project_logits(const Rows& rows) {

@@ -1,9 +1,8 @@
 // The one decoder: a rank's part of the model, run step by step.
 #pragma once
 
-#include "backend/host_copy.hpp"
 #include "backend/ops.hpp"
-#include "comm/communicator.hpp"
+#include "comm/device_sums.hpp"
 #include "model/config.hpp"
 #include "model/kv_cache.hpp"
 #include "model/recurring_steps.hpp"
@@ -28,15 +27,15 @@ std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const
 
 class Decoder {
 public:
-    // `ops` and `ranks` must outlive the decoder.
+    // `sums`: over the ranks that have the other parts. It and `ops` must outlive the decoder.
     Decoder(const ModelConfig& config, const Shard& shard, Weights weights, const DecoderLimits& limits,
-            const Ops& ops, Communicator& ranks);
+            const Ops& ops, DeviceSums& sums);
     ~Decoder();
 
     // Runs the step's rows through all layers, adding their keys to the cache. Every rank calls it with the
     // same step. Returns this rank's columns of the logits, float32 [step.logit_rows, local vocabulary], in
-    // the operations' memory; valid until the next step. Steps that only decode are recorded where they can
-    // be, unless they are observed.
+    // the operations' memory, when what was queued is done (DeviceSums::wait); valid until the next step.
+    // Steps that only decode are recorded where they can be, unless they are observed.
     View run(const Step& step, KvCache& cache, StepObserver* observer = nullptr);
 
     // Global ids [first[s], first[s + 1]) are local vocabulary slice s.
@@ -65,10 +64,9 @@ private:
     Shard shard_;
     Weights weights_;
     const Ops& ops_;
-    Communicator& ranks_;
+    DeviceSums& sums_;
     std::vector<std::int32_t> vocabulary_slices_;
     StepInputs inputs_;  // of the step that runs
-    HostCopy sums_;      // what ranks add
     RecurringSteps recurring_;
     std::unique_ptr<Workspace> space_;
 };

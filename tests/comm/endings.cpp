@@ -1,6 +1,7 @@
 // Ends as the first argument says, with the second as the heartbeat's limit in seconds: a job of any number
 // of ranks for endings_test.cpp.
 #include "comm/collectives.hpp"
+#include "comm/device_sums.hpp"
 #include "comm/heartbeat.hpp"
 #include "comm/rank_state.hpp"
 
@@ -12,9 +13,58 @@
 #include <cstdlib>
 #include <string_view>
 #include <thread>
+#include <vector>
+
+namespace {
+
+using namespace sluice;
+
+// Queues nothing, and is never done.
+class StuckDevice final : public SumDevice {
+public:
+    float* memory(std::size_t count) override { return room(count); }
+    float* host_memory(std::size_t count) override { return room(count); }
+    void download(const float*, float*, std::size_t) override {}
+    void upload(const float*, float*, std::size_t) override {}
+    void add_parts(const float*, int, std::size_t, float*) override {}
+    void wait() override { ::pause(); }
+
+private:
+    float* room(std::size_t count) {
+        room_.resize(count);
+        return room_.data();
+    }
+    std::vector<float> room_;
+};
+
+// `full`: the queue is, so that queueing waits, too.
+class StuckLinks final : public DeviceLinks {
+public:
+    StuckLinks(const Communicator& ranks, bool full) : ranks_(ranks), full_(full) {}
+    int rank() const override { return ranks_.rank(); }
+    int size() const override { return ranks_.size(); }
+    void all_gather(const float*, float*, std::size_t) override {
+        if (full_) ::pause();
+    }
+    void exchange(const float*, float*, std::size_t) override {}
+
+private:
+    const Communicator& ranks_;
+    bool full_;
+};
+
+[[noreturn]] void sum_on_devices(const Communicator& ranks, bool full) {
+    const auto sums =
+        make_linked_sums(std::make_unique<StuckLinks>(ranks, full), std::make_unique<StuckDevice>());
+    std::vector<float> values(8);
+    sums->all_reduce_sum(values.data(), values.size());
+    sums->wait();
+    std::abort();
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
-    using namespace sluice;
     const std::string_view ending = argc > 1 ? argv[1] : "";
     const int limit = argc > 2 ? std::atoi(argv[2]) : 300;
     const auto world = make_watched(make_world(WorldKind::Auto, &argc, &argv));
@@ -44,7 +94,9 @@ int main(int argc, char** argv) {
         }
         if (ending == "stops" && alone) raise(SIGSTOP);
         if (ending == "first-stops" && first) raise(SIGSTOP);
-        if (ending == "hangs" && alone) ::pause();
+        if (ending.starts_with("hangs") && alone) ::pause();
+        if (ending == "hangs-summing") sum_on_devices(*world, false);
+        if (ending == "hangs-queueing") sum_on_devices(*world, true);
         if (ending == "breaks" && alone) {
             const TransportProbe probe([] { return "a link broke"; });
             ::pause();

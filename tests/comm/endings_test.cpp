@@ -121,6 +121,14 @@ TEST_F(HeartbeatEndings, ARankHangs) {
     expect_error("hangs 1", kLast + "hangs: in step 17, computing, for [12] s; ranks 0, 1 in barrier");
 }
 
+// The others' devices are linked, and wait for its.
+TEST_F(HeartbeatEndings, ARankHangsBeforeSumsOfDevices) {
+    for (const char* ending : {"hangs-summing 1", "hangs-queueing 1"}) {
+        expect_error(
+            ending, kLast + "hangs: in step 17, computing, for [12] s; ranks 0, 1 in device sums .number 1.");
+    }
+}
+
 TEST_F(HeartbeatEndings, ATransportBreaks) { expect_error("breaks", "a link broke"); }
 
 TEST_F(HeartbeatEndings, ARankDisagrees) {

@@ -3,7 +3,6 @@
 #include "backend/available_memory.hpp"
 #include "backend/devices.hpp"
 #include "backend/exchange.hpp"
-#include "backend/host_copy.hpp"
 #include "core/error.hpp"
 #include "model/step_inputs.hpp"
 
@@ -81,16 +80,9 @@ TEST_F(CudaBackendTest, AnExchangeCarriesArraysBothWays) {
     const Tensor table = on_device({1, 2, 3, 4, 5, 6}, {3, 2});
     ops().embed({lent, DType::I32, Place::Cuda, {3}, 1}, table.view(), 0, 1,
                 dense_view(out.here, DType::F32, {3, 2}, Place::Cuda));
-    exchange.download();
+    exchange.queue_download();
+    ops().synchronize();
     EXPECT_THAT(out.host, testing::ElementsAre(5, 6, 1, 2, 0, 0));
-}
-
-TEST_F(CudaBackendTest, AHostCopyIsGivenBack) {
-    const Tensor tensor = on_device({1, 2, 3}, {3});
-    HostCopy copy(ops());
-    for (float& value : copy.of(tensor.view())) value *= 2;
-    copy.give_back(tensor.view());
-    EXPECT_THAT(on_host(tensor.view()), testing::ElementsAre(2, 4, 6));
 }
 
 // What recorded steps rest on (model/recurring_steps.hpp).

@@ -2,6 +2,7 @@
 // itself.
 #include "backend/devices.hpp"
 #include "core/error.hpp"
+#include "cuda/host_links.hpp"
 #include "engine/generation.hpp"
 #include "engine/memory_plan.hpp"
 #include "kernels/cuda/weight.hpp"
@@ -160,6 +161,7 @@ TEST_P(CudaJob, AnswersDependOnTheRequestAlone) {
     EXPECT_EQ(transcript(run_requests(settings, requests)), together);
     settings.policy = {3, 32, 16, true};
     settings.ranks = 2;
+    settings.links = link_by_host;
     EXPECT_EQ(transcript(run_requests(settings, requests)), together);
 }
 

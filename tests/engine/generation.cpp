@@ -138,9 +138,10 @@ RunResult run_loop(const RunSettings& settings, int logit_rows, const std::vecto
         options.logit_rows = logit_rows;
         options.positions = 2048;
         options.pages = settings.pages;
+        options.links = settings.links;
         SmallModel model(settings.checkpoint, options, ranks);
         const Decoder& decoder = model.decoder();
-        Sampler sampler(model.ops(), ranks, decoder.shard(), model.config().vocab,
+        Sampler sampler(model.ops(), model.sums(), ranks, decoder.shard(), model.config().vocab,
                         decoder.vocabulary_slices());
         Engine engine(model.decoder(), model.cache(), sampler, ranks);
         if (ranks.rank() == 0) {

@@ -20,6 +20,7 @@ struct RunSettings {
     BatchPolicy policy{16, 128, 64, true};
     int pages = 256;
     kernels::Family family = kernels::Family::Cpu;
+    LinkDevices links = {};
     Products gemm = Products::Bf16;
     DType kv_dtype = DType::BF16;
     std::vector<Token> end_of_turn = {};

@@ -1,5 +1,6 @@
 #include "engine/sampler.hpp"
 #include "kernels/random.hpp"
+#include "model/rank_sums.hpp"
 
 #include <gtest/gtest.h>
 
@@ -48,7 +49,8 @@ std::vector<Pick> picks_on(int ranks, const Rows& rows, const std::vector<Sample
                 static_cast<std::int32_t>(part_of(rows.vocabulary, shard.first() + s, kSlices).begin));
         }
         const Ops ops(kernels::Family::Cpu, 1);
-        Sampler sampler(ops, comm, shard, rows.vocabulary, borders);
+        const auto sums = make_rank_sums(ops, comm);
+        Sampler sampler(ops, *sums, comm, shard, rows.vocabulary, borders);
         const auto count = static_cast<std::int64_t>(rows.logits.size());
         all[static_cast<std::size_t>(comm.rank())] =
             sampler.pick(dense_view(columns.data(), DType::F32, {count, mine.size()}), wishes);

@@ -176,6 +176,11 @@ TEST_P(Refusals, AGpuThatIsNotThere) {
     EXPECT_THAT(found_none.err, HasSubstr("computing on the CPU: "));
 }
 
+TEST_P(Refusals, LinksOfGpusWithoutGpus) {
+    expect_refused(files("v3", "in.txt", "out.jsonl") + Words{"--device", "cpu", "--comm", "nccl"}, 2,
+                   {"--comm nccl", "--device cpu"});
+}
+
 TEST_P(Refusals, PromptFilesThatCannotBeRead) {
     expect_refused(files("v3", "nowhere.txt", "out.jsonl"), 4, {"nowhere.txt", "No such file"});
     std::filesystem::create_directory(folder_ / "empty");

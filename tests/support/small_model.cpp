@@ -1,6 +1,7 @@
 #include "support/small_model.hpp"
 
 #include "core/error.hpp"
+#include "model/rank_sums.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -41,9 +42,10 @@ SmallModel::SmallModel(std::unique_ptr<SluiceCheckpoint> checkpoint, const Small
     const Shard shard{ranks.rank(), ranks.size(), checkpoint_->slices()};
     expect(shard.count() > 0, "{} slices on {} ranks", shard.slices, shard.ranks);
     Weights weights = load_weights(*checkpoint_, shard, ops_, options.gemm, [](const LoadProgress&) {});
+    sums_ = make_rank_sums(ops_, ranks, options.links ? options.links(ranks, ops_) : nullptr);
     const DecoderLimits limits{options.rows, options.logit_rows, options.positions};
     decoder_ =
-        std::make_unique<Decoder>(checkpoint_->config(), shard, std::move(weights), limits, ops_, ranks);
+        std::make_unique<Decoder>(checkpoint_->config(), shard, std::move(weights), limits, ops_, *sums_);
     cache_ = std::make_unique<KvCache>(ops_.memory(), checkpoint_->config(), shard, options.kv_dtype,
                                        options.pages);
 }
@@ -72,6 +74,14 @@ Step SmallModel::step_of(std::span<const std::int32_t> ids, int first, int count
     return step;
 }
 
+std::vector<float> SmallModel::run(const Step& step, StepObserver* observer) {
+    const View logits = decoder_->run(step, *cache_, observer);
+    sums_->wait();
+    std::vector<float> values(static_cast<std::size_t>(logits.shape.elements()));
+    ops_.download(logits.data, values.data(), values.size() * sizeof(float));
+    return values;
+}
+
 std::vector<float> SmallModel::logits(std::span<const std::int32_t> ids, int chunk, StepObserver* observer) {
     std::optional<OnHost> on_host;
     if (observer != nullptr) observer = &on_host.emplace(ops_, *observer);
@@ -79,8 +89,7 @@ std::vector<float> SmallModel::logits(std::span<const std::int32_t> ids, int chu
     const int total = static_cast<int>(ids.size());
     for (int first = 0; first < total;) {
         const int count = std::min(chunk == 0 ? total : chunk, total - first);
-        const View part = decoder_->run(step_of(ids, first, count, true), *cache_, observer);
-        const std::span<const float> values = logits_.of(part);
+        const std::vector<float> values = run(step_of(ids, first, count, true), observer);
         all.insert(all.end(), values.begin(), values.end());
         first += count;
     }
@@ -92,9 +101,8 @@ std::vector<std::int32_t> SmallModel::greedy(std::span<const std::int32_t> ids, 
     std::vector<std::int32_t> text(ids.begin(), ids.end());
     for (int i = 0; i < tokens; ++i) {
         const int first = i == 0 ? 0 : static_cast<int>(text.size()) - 1;
-        const View row =
-            decoder_->run(step_of(text, first, static_cast<int>(text.size()) - first, false), *cache_);
-        const std::span<const float> values = logits_.of(row);
+        const std::vector<float> values =
+            run(step_of(text, first, static_cast<int>(text.size()) - first, false), nullptr);
         text.push_back(static_cast<std::int32_t>(std::ranges::max_element(values) - values.begin()));
     }
     return {text.begin() + static_cast<std::ptrdiff_t>(ids.size()), text.end()};

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <stdexcept>
 
 #include <sys/mman.h>
@@ -11,8 +12,8 @@ namespace sluice::emulation {
 namespace {
 
 constexpr std::size_t kAligned = 256;
-constexpr std::size_t kPage = 4096;
 constexpr std::size_t kClaim = std::size_t{2} << 20;
+constexpr std::size_t kPage = std::size_t{2} << 20;   // a huge one: every turn goes through all of them
 constexpr std::size_t kRoom = std::size_t{16} << 30;  // of addresses: pages come when they are touched
 
 // Given out from the beginning to the end; what is freed is only counted, and stays out of reach. A test
@@ -20,9 +21,12 @@ constexpr std::size_t kRoom = std::size_t{16} << 30;  // of addresses: pages com
 class DeviceMemory {
 public:
     DeviceMemory() {
-        void* room = mmap(nullptr, kRoom, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void* room =
+            mmap(nullptr, kRoom + kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (room == MAP_FAILED) throw std::runtime_error("no addresses for the device's memory");
-        begin_ = static_cast<std::byte*>(room);
+        std::size_t addresses = kRoom + kPage;
+        begin_ = static_cast<std::byte*>(std::align(kPage, kRoom, room, addresses));
+        madvise(begin_, kRoom, MADV_HUGEPAGE);
     }
 
     void* allocate(std::size_t bytes) {
