@@ -33,7 +33,8 @@ struct LoadFigure {
     std::uint64_t packed = 0;
 };
 
-// Where a repeat's time went on rank 0, in seconds: the mean of all repeats.
+// Where a repeat's time went on rank 0, in seconds: the mean of all repeats, or, where these could not be
+// told apart by operation, of another one.
 struct Breakdown {
     std::map<std::string, OpClock::Total> operations;
     double communication = 0;

@@ -7,7 +7,6 @@
 #include "jobs/bench_measure.hpp"
 #include "jobs/bench_report.hpp"
 #include "jobs/bench_room.hpp"
-#include "kernels/cpu/ceilings.hpp"
 #include "model/parameters.hpp"
 
 #include <algorithm>
@@ -29,13 +28,12 @@ int longest_of(const BenchOptions& options, const std::vector<BenchRequest>& req
 }
 
 // All ranks read, then all multiply, at the same time; what they reach together.
-Ceilings measure_ceilings(Communicator& world, int threads, const BenchOptions& options) {
+Ceilings measure_ceilings(Communicator& world, const Ops& ops, const BenchOptions& options) {
     const Activity activity("measuring this machine");
-    const std::size_t bytes = options.stream_memory.empty()
-                                  ? kernels::cpu::kStreamBytes
-                                  : parse_bytes(options.stream_memory, "--stream-memory");
-    std::optional<kernels::cpu::ReadStream> stream;
-    run_together(world, "claiming memory to read", [&] { stream.emplace(bytes, threads); });
+    const std::size_t bytes =
+        options.stream_memory.empty() ? 0 : parse_bytes(options.stream_memory, "--stream-memory");
+    std::unique_ptr<CeilingMeter> meter;
+    run_together(world, "claiming memory to read", [&] { meter = ops.ceilings(bytes); });
     const auto together = [&](const std::function<double()>& rate) {
         Samples sums;
         for (int i = 0; i < 2 * options.repeats; ++i) {
@@ -45,9 +43,7 @@ Ceilings measure_ceilings(Communicator& world, int threads, const BenchOptions& 
         }
         return sums;
     };
-    const std::string_view level = kernels::level_of(kernels::this_machine());
-    return {together([&] { return stream->read_rate(); }),
-            together([&] { return kernels::cpu::multiply_rate(level, threads); })};
+    return {together([&] { return meter->read_rate(); }), together([&] { return meter->multiply_rate(); })};
 }
 
 // Loads it again and again, where that is measured; the last one stays.
@@ -84,9 +80,9 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     run.threads = setup.threads;
     run.ranks = world.size();
     run.ranks_here = setup.placement.local_size;
-    run.ceilings = measure_ceilings(world, setup.threads, options);
     OpClock clock;
-    const Ops ops = ops_of(setup, &clock);
+    Ops ops = ops_of(setup, &clock);
+    run.ceilings = measure_ceilings(world, ops, options);
     Weights weights = load(world, setup, ops, options, run.load);
     if (!options.runs_steps()) return run;
     const ModelConfig& config = setup.checkpoint->config();
@@ -95,8 +91,8 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     const BenchRoom room(options, setup, requests);
     fill_with_noise(ops, model.cache(), config.layers.size(), room.pages());
     job.lead = [&](const Setup&, Engine& engine) {
-        BenchMeasure measure(
-            {options, requests, setup, room, engine, clock, roofline, run.ceilings.of_a_rank(world.size())});
+        BenchMeasure measure({options, requests, setup, room, engine, ops, clock, roofline,
+                              run.ceilings.of_a_rank(world.size())});
         if (options.measures(BenchPart::Prefill)) run.prefill = measure.prefill();
         if (options.measures(BenchPart::Decode)) run.decode = measure.decode();
         if (options.measures(BenchPart::Job)) run.jobs = measure.jobs();

@@ -53,32 +53,55 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
         if (least.memory_bound) reading += least.seconds;
         ++steps;
     });
-    double spent = 0, communicated = 0;
+    // A clock keeps operations from being recorded: where they could be, one more run tells what each takes.
+    const bool apart = parts_.ops.memory().place() != Place::Host;
+    parts_.ops.tell_clock(!apart);
     parts_.clock.clear();
+    Spent spent;
     do {
         prepare();
-        const double before = seconds_communicating();
-        const Clock::time_point start = Clock::now();
-        work();
-        figure.seconds.values.push_back(seconds_since(start));
-        communicated += seconds_communicating() - before;
-        spent += figure.seconds.values.back();
+        const Spent one = time(work);
+        figure.seconds.values.push_back(one.all);
+        spent = {spent.all + one.all, spent.communicating + one.communicating};
     } while (std::ssize(figure.seconds.values) < parts_.options.repeats &&
-             spent < parts_.options.most_seconds);
+             spent.all < parts_.options.most_seconds);
     parts_.engine.watch({});
 
-    const auto repeats = static_cast<double>(figure.seconds.values.size());
-    figure.steps = steps / std::ssize(figure.seconds.values);
+    const std::int64_t runs = std::ssize(figure.seconds.values);
+    const auto repeats = static_cast<double>(runs);
+    figure.steps = steps / runs;
     figure.work = {asked.bytes / repeats, asked.flops / repeats};
     figure.floor = floor / repeats;
     figure.reading = reading / repeats;
-    figure.breakdown.communication = communicated / repeats;
-    figure.breakdown.rest = (spent - communicated) / repeats;
-    for (const auto& [op, total] : parts_.clock.totals()) {
-        const OpClock::Total mean{total.seconds / repeats, total.calls / std::ssize(figure.seconds.values)};
-        figure.breakdown.operations.emplace(op, mean);
-        figure.breakdown.rest -= mean.seconds;
+    if (!apart) {
+        figure.breakdown = breakdown(spent, runs);
+        return;
     }
+    parts_.ops.tell_clock(true);
+    prepare();
+    const Spent timed = time(work);
+    figure.breakdown = breakdown(timed, 1);
+}
+
+BenchMeasure::Spent BenchMeasure::time(const std::function<void()>& work) {
+    const double before = seconds_communicating();
+    const Clock::time_point start = Clock::now();
+    work();
+    const double all = seconds_since(start);
+    return {all, seconds_communicating() - before};
+}
+
+Breakdown BenchMeasure::breakdown(const Spent& spent, std::int64_t runs) const {
+    const auto repeats = static_cast<double>(runs);
+    Breakdown parts;
+    parts.communication = spent.communicating / repeats;
+    parts.rest = (spent.all - spent.communicating) / repeats;
+    for (const auto& [op, total] : parts_.clock.totals()) {
+        const OpClock::Total mean{total.seconds / repeats, total.calls / runs};
+        parts.operations.emplace(op, mean);
+        parts.rest -= mean.seconds;
+    }
+    return parts;
 }
 
 std::vector<Figure> BenchMeasure::prefill() {

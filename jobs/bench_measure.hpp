@@ -22,6 +22,7 @@ struct BenchParts {
     const Setup& setup;
     const BenchRoom& room;
     Engine& engine;
+    Ops& ops;  // the engine's, whose clock is
     OpClock& clock;
     const Roofline& roofline;
     DeviceRates rates;  // of a rank
@@ -40,6 +41,12 @@ private:
 
     Plans prefill_plans(int prompts, int length);
     void run(const Plans& plans);
+    struct Spent {  // seconds
+        double all = 0, communicating = 0;
+    };
+    Spent time(const std::function<void()>& work);
+    // Of so many runs, that took this together and the clock was told of.
+    Breakdown breakdown(const Spent& spent, std::int64_t runs) const;
     // Times `work`, which runs steps, and counts what they ask.
     void measure(Figure& figure, const std::function<void()>& prepare, const std::function<void()>& work);
     Figure job(int prefix, bool sharing);

@@ -3,7 +3,6 @@
 #include "core/error.hpp"
 #include "core/program.hpp"
 #include "core/units.hpp"
-#include "kernels/cpu/ceilings.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -49,7 +48,7 @@ void add_measurements(CLI::App& app, BenchOptions& o) {
         ->capture_default_str()
         ->group(group);
     app.add_option("--stream-memory", o.stream_memory,
-                   "Read by each rank to find the bandwidth: well beyond every cache [768MiB]")
+                   "Read by each rank to find the bandwidth: well beyond every cache [768MiB, of a GPU 4GiB]")
         ->group(group);
     app.add_option("--seed", o.seed, "Of tokens and lengths")->capture_default_str()->group(group);
     app.add_option("--json", o.json,
@@ -96,7 +95,8 @@ void add_job(CLI::App& app, BenchOptions& o) {
 
 constexpr const char* kFooter =
     "The floor of a step is max(bytes / bandwidth, operations / peak) of rank 0, with what this machine was "
-    "measured to read and to multiply with all ranks and threads at it; nothing for communication.\n"
+    "measured to read and to multiply with all ranks and threads at it (a GPU by mma.sync, which its kernels "
+    "are made of); nothing for communication.\n"
     "  bytes       weights as packed, without the embedding, without the output matrix where no logits are "
     "wanted, and without experts that no token chose (b tokens choose E (1 - (1 - k/E)^b) of E experts, k a "
     "token); and each sequence's cache once\n"

@@ -4,6 +4,8 @@ set(SLUICE_CUDA_KERNELS
   cuda/device.cpp
   cuda/find_kernels.cu
   cuda/memory.cpp
+  cuda/event.cpp
+  cuda/ceilings.cu
   cuda/pack.cpp
   cuda/product.cpp
   cuda/product_convert.cu

@@ -2,7 +2,9 @@
 // and the host.
 #pragma once
 
+#include "backend/ceilings.hpp"
 #include "backend/memory.hpp"
+#include "backend/op_clock.hpp"
 #include "kernels/execution.hpp"
 
 #include <cstddef>
@@ -49,6 +51,10 @@ public:
     // the stream nor claim or release memory: ExitCode::Internal names the call. Null, and nothing is
     // called, where operations are done when they return.
     virtual std::unique_ptr<Recording> record(const std::function<void()>& queue) const = 0;
+    // Tells `clock`, which must outlive it, of the operations in the stream.
+    virtual std::unique_ptr<OpTimer> timer(OpClock& clock) const = 0;
+    // `bytes`: to read; 0: as many as no cache holds much of. `threads`: of the host's families.
+    virtual std::unique_ptr<CeilingMeter> ceilings(std::size_t bytes, int threads) const = 0;
 };
 
 // `device`: which one, of cuda_devices(); the families of the host take no notice. ExitCode::Usage, saying

@@ -1,5 +1,6 @@
 #include "backend/cuda_backend.hpp"
 
+#include "backend/cuda_measure.hpp"
 #include "backend/cuda_recording.hpp"
 #include "backend/devices.hpp"
 #include "core/error.hpp"
@@ -47,7 +48,7 @@ public:
 // The memories are the process's, so that tensors may outlive the backend.
 class CudaBackend : public Backend {
 public:
-    explicit CudaBackend(int device) {
+    explicit CudaBackend(int device) : device_(device) {
         SLUICE_CUDA_CHECK(cudaSetDevice(device));
         SLUICE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
     }
@@ -74,8 +75,13 @@ public:
     std::unique_ptr<Recording> record(const std::function<void()>& queue) const override {
         return record_stream(stream_, queue);
     }
+    std::unique_ptr<OpTimer> timer(OpClock& clock) const override { return make_cuda_timer(clock, stream_); }
+    std::unique_ptr<CeilingMeter> ceilings(std::size_t bytes, int) const override {
+        return make_cuda_ceilings(bytes, device_, stream_);
+    }
 
 private:
+    int device_;
     cudaStream_t stream_ = nullptr;
 };
 

@@ -1,9 +1,9 @@
 // How long a rank's operations take, by name: for benchmarks.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string_view>
 
 namespace sluice {
@@ -19,31 +19,29 @@ public:
     // `op` is a string literal.
     void add(std::string_view op, double seconds);
     void clear() { totals_.clear(); }
-    // Since the clock was made or cleared.
+    // Since the clock was made or cleared; of operations that have ended when it was last synchronised.
     const std::map<std::string_view, Total>& totals() const { return totals_; }
 
 private:
     std::map<std::string_view, Total> totals_;
 };
 
-// Adds the time until it is destroyed to `clock`, or nothing where that is null.
+// Takes the time of each operation where it runs.
 class OpTimer {
 public:
-    OpTimer(OpClock* clock, std::string_view op) : clock_(clock), op_(op) {
-        if (clock_ != nullptr) start_ = Clock::now();
-    }
+    OpTimer() = default;
     OpTimer(const OpTimer&) = delete;
     OpTimer& operator=(const OpTimer&) = delete;
-    ~OpTimer() {
-        if (clock_ != nullptr) clock_->add(op_, std::chrono::duration<double>(Clock::now() - start_).count());
-    }
+    virtual ~OpTimer() = default;
 
-private:
-    using Clock = std::chrono::steady_clock;
-
-    OpClock* clock_;
-    std::string_view op_;
-    Clock::time_point start_;
+    // Around one operation; `op` is a string literal.
+    virtual void begin(std::string_view op) = 0;
+    virtual void end() = 0;
+    // Tells the clock what it has not been told yet. Nothing may be queued any more.
+    virtual void settle() = 0;
 };
+
+// Of operations that are done when they return. `clock` must outlive it.
+std::unique_ptr<OpTimer> make_host_timer(OpClock& clock);
 
 }  // namespace sluice

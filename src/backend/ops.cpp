@@ -32,9 +32,11 @@ std::vector<kernels::ProductJob>& cleared_jobs() {
 
 template <class Args>
 void Ops::run(std::string_view op, const Args& args) const {
-    const OpTimer timer(clock_, op);
     const kernels::Kernel<Args>& kernel = kernels::choose(family_, args, kernels::this_machine());
-    kernel.run(args, with_workspace(kernels::workspace_of(kernel, args)));
+    const kernels::Execution execution = with_workspace(kernels::workspace_of(kernel, args));
+    if (times()) timer_->begin(op);
+    kernel.run(args, execution);
+    if (times()) timer_->end();
 }
 
 Packed Ops::pack(const kernels::PackArgs& args) const {

@@ -57,7 +57,8 @@ struct AttentionRows {
 
 class Ops {
 public:
-    // `clock` is told of every operation; null: nobody is. `device`: of a family that has several.
+    // `clock` is told of every operation when it has ended; null: nobody is. `device`: of a family that has
+    // several.
     Ops(kernels::Family family, int threads, OpClock* clock = nullptr, int device = 0);
 
     kernels::Family family() const { return family_; }
@@ -81,8 +82,10 @@ public:
     void synchronize() const;
     // How often it was.
     std::uint64_t synchronizations() const { return synchronizations_; }
+    // Whether the clock is told from now on: until this is first called it is.
+    void tell_clock(bool tell) { tells_clock_ = tell; }
     // Whether operations can be recorded: where they are queued, and no clock is told of each.
-    bool can_record() const { return clock_ == nullptr && memory().place() != Place::Host; }
+    bool can_record() const { return !times() && memory().place() != Place::Host; }
     // What `queue` queues, not done but kept (Backend::record). ExitCode::Internal, saying what cannot be
     // recorded, for a copy between host and device, and where an operation needs more scratch memory than
     // there is.
@@ -91,6 +94,10 @@ public:
     const void* workspace() const { return workspace_.view().data; }
     // The most that an operation needed yet, besides its arrays.
     std::size_t workspace_bytes() const { return workspace_.bytes(); }
+    // What this backend can do at most; `bytes` as Backend::ceilings takes them.
+    std::unique_ptr<CeilingMeter> ceilings(std::size_t bytes) const {
+        return backend_->ceilings(bytes, threads());
+    }
     // A tensor in the operations' memory; `fill` writes its values, through a view in the host's.
     Tensor filled(DType dtype, const Shape& shape, const std::function<void(View)>& fill) const;
 
@@ -157,6 +164,7 @@ public:
     void vocab(const kernels::VocabArgs& args) const;
 
 private:
+    bool times() const { return timer_ != nullptr && tells_clock_; }
     template <class Args>
     void run(std::string_view op, const Args& args) const;
     // For one operation.
@@ -172,7 +180,8 @@ private:
     mutable std::uint64_t synchronizations_ = 0;
     mutable Tensor workspace_;  // as large as an operation needed yet
     mutable bool records_ = false;
-    OpClock* clock_;
+    std::unique_ptr<OpTimer> timer_;  // null: there is no clock
+    bool tells_clock_ = true;
 };
 
 }  // namespace sluice

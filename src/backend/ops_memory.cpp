@@ -8,7 +8,7 @@ Ops::Ops(kernels::Family family, int threads, OpClock* clock, int device)
     : family_(family),
       backend_(make_backend(family, device)),
       execution_{threads, backend_->stream()},
-      clock_(clock) {
+      timer_(clock != nullptr ? backend_->timer(*clock) : nullptr) {
     expect(threads >= 1, "{} threads", threads);
 }
 
@@ -32,6 +32,7 @@ void Ops::synchronize() const {
     expect_running("waiting for the device");
     kernels::synchronize(family_, execution_);
     ++synchronizations_;
+    if (timer_) timer_->settle();
 }
 
 std::unique_ptr<Recording> Ops::record(const std::function<void()>& queue) const {

@@ -9,7 +9,15 @@ Traffic traffic_of(const BiasArgs& args) {
     return {8 * values + 4 * static_cast<double>(args.width), values};
 }
 
-const bool known = register_cases<test::AddBiasCall>("add_bias", test::add_bias_cases(), traffic_of);
+BiasArgs on_device(const BiasArgs& args, DeviceArrays& arrays) {
+    BiasArgs there = args;
+    there.bias = arrays.of(args.bias, args.width);
+    there.x = arrays.of(args.x, args.rows * args.x_stride);
+    return there;
+}
+
+const Measure<BiasArgs> measure{traffic_of, on_device};
+const bool known = register_cases<test::AddBiasCall>("add_bias", test::add_bias_cases(), measure);
 
 }  // namespace
 }  // namespace sluice::bench

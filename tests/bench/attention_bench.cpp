@@ -2,6 +2,7 @@
 #include "kernels/cpu/memory.hpp"
 #include "kernels/random.hpp"
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 #include <string>
@@ -51,6 +52,8 @@ public:
         out_.resize(static_cast<std::size_t>(load.sequences * load.rows * heads.heads * heads.value_dim));
         args_.q = q_.data();
         args_.sequences = sequences_;
+        args_.rows = load.sequences * load.rows;
+        args_.most_context = load.context;
         args_.keys = values;
         args_.values = heads.aliased ? values : values + heads.kv_heads * heads.key_dim;
         args_.row_stride = heads.width();
@@ -111,7 +114,35 @@ std::vector<AttentionCase> attention_cases() {
     return cases;
 }
 
-const bool known = register_cases<AttentionCall>("attention", attention_cases(), traffic_of);
+// Values lie among the keys.
+AttentionArgs on_device(const AttentionArgs& args, DeviceArrays& arrays) {
+    AttentionArgs there = args;
+    std::vector<SequenceRows> sequences(args.sequences.begin(), args.sequences.end());
+    std::int32_t last = 0;
+    for (SequenceRows& sequence : sequences) {
+        const std::int64_t pages = (sequence.context + kPageTokens - 1) / kPageTokens;
+        last = std::max(last, *std::max_element(sequence.pages, sequence.pages + pages));
+        sequence.pages = arrays.of(sequence.pages, pages);
+    }
+    const auto *keys = static_cast<const bf16*>(args.keys), *values = static_cast<const bf16*>(args.values);
+    const bf16* const there_keys = arrays.of(keys, (last + 1) * args.page_stride);
+    there.q = arrays.of(args.q, args.rows * args.heads * args.key_dim);
+    there.sequences = arrays.of(arrays.keep(std::move(sequences)));
+    there.keys = there_keys;
+    there.values = there_keys + (values - keys);
+    there.out = arrays.of(args.out, args.rows * args.heads * args.value_dim);
+    return there;
+}
+
+const Measure<AttentionArgs> measure{traffic_of, on_device};
+const bool known = register_cases<AttentionCall>("attention", attention_cases(), measure);
+// A decoding batch on one GPU and on one of eight, and prompts.
+const bool known_v3 =
+    register_v3<AttentionCall>("attention",
+                               std::vector<AttentionCase>{{{"mla", 128, 1, 576, 512, true}, 128, 1, 4096},
+                                                          {{"mla", 16, 1, 576, 512, true}, 128, 1, 4096},
+                                                          {{"mla", 128, 1, 576, 512, true}, 1, 1024, 4096}},
+                               measure);
 
 }  // namespace
 }  // namespace sluice::bench

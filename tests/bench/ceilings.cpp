@@ -1,5 +1,6 @@
 #include "bench/ceilings.hpp"
 
+#include "bench/device.hpp"
 #include "kernels/cpu/ceilings.hpp"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 namespace sluice::bench {
 namespace {
 
+constexpr std::string_view kDevice = "cuda";
 constexpr int kPasses = 5;  // of which the fastest counts
 
 template <class Pass>
@@ -21,7 +23,8 @@ double fastest(Pass pass) {
 
 }  // namespace
 
-double read_rate(int threads) {
+double read_rate(std::string_view implementation, int threads) {
+    if (implementation == kDevice) return device_read_rate();
     static std::map<int, double> known;
     if (!known.contains(threads)) {
         const kernels::cpu::ReadStream stream(kernels::cpu::kStreamBytes, threads);
@@ -31,6 +34,7 @@ double read_rate(int threads) {
 }
 
 double peak_rate(std::string_view implementation, int threads) {
+    if (implementation == kDevice) return device_multiply_rate();
     constexpr std::string_view kPrefix = "cpu.";
     if (!implementation.starts_with(kPrefix) || implementation.ends_with("generic")) return 0;
     static std::map<std::pair<std::string, int>, double> known;

@@ -5,8 +5,8 @@
 
 namespace sluice::bench {
 
-// Bytes a second that `threads` threads read from memory.
-double read_rate(int threads);
+// Bytes a second that `threads` threads read from the memory that an implementation works on.
+double read_rate(std::string_view implementation, int threads);
 
 // Operations a second of the multiply-add that an implementation is made of, a multiply and an add counting
 // as two; 0 where no peak is defined (portable code).

@@ -1,6 +1,8 @@
 #include "bench/kernel_bench.hpp"
 #include "kernels/expert_product_cases.hpp"
 
+#include <algorithm>
+
 namespace sluice::bench {
 namespace {
 
@@ -18,8 +20,26 @@ Traffic traffic_of(const ExpertProductArgs& args) {
     return traffic;
 }
 
+ExpertProductArgs on_device(const ExpertProductArgs& args, DeviceArrays& arrays) {
+    ExpertProductArgs there = args;
+    const auto* last = std::max_element(args.tokens, args.tokens + args.most_rows);
+    there.x = arrays.of(args.x, (*last + 1) * args.x_stride);
+    there.tokens = arrays.of(args.tokens, args.most_rows);
+    there.offsets = arrays.of(args.offsets, std::ssize(args.experts) + 1);
+    there.out = arrays.of(args.out, args.most_rows * args.out_stride);
+    return there;
+}
+
+const Measure<ExpertProductArgs> measure{traffic_of, on_device};
 const bool known =
-    register_cases<test::ExpertProductCall>("expert_product", test::expert_product_cases(), traffic_of);
+    register_cases<test::ExpertProductCall>("expert_product", test::expert_product_cases(), measure);
+// All experts of a layer, of which 128 tokens choose eight each: gate and up, and a matrix of down's size.
+const bool known_v3 = register_v3<test::ExpertProductCall>(
+    "expert_product",
+    std::vector<test::ExpertProductCase>{
+        {.rows = 128, .top_k = 8, .experts = 256, .n = 4096, .k = 7168, .large = true},
+        {.rows = 128, .top_k = 8, .experts = 256, .n = 7168, .k = 2048, .large = true}},
+    measure);
 
 }  // namespace
 }  // namespace sluice::bench

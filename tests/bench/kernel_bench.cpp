@@ -21,7 +21,6 @@ const Machine& capable_machine() {
     static const Machine machine = [] {
         Machine capable = this_machine();
         capable.slow_bf16_dot = false;
-        capable.cuda = [] { return false; };  // the cases lie in the host's memory
         return capable;
     }();
     return machine;
@@ -31,7 +30,7 @@ void report(benchmark::State& state, const Traffic& traffic, double seconds, std
             int threads) {
     const double bytes = traffic.bytes / seconds, flops = traffic.flops / seconds;
     state.counters["GB/s"] = bytes * 1e-9;
-    state.counters["%read"] = 100 * bytes / read_rate(threads);
+    state.counters["%read"] = 100 * bytes / read_rate(implementation, threads);
     state.counters["GFLOP/s"] = flops * 1e-9;
     // Always there, or the columns of the report would change.
     const double peak = peak_rate(implementation, threads);

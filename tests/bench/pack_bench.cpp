@@ -14,7 +14,8 @@ Traffic traffic_of(const PackArgs& args) {
     return traffic;
 }
 
-const bool known = register_cases<test::PackCall>("pack", test::pack_cases(), traffic_of);
+const bool known =
+    register_cases<test::PackCall>("pack", test::pack_cases(), Measure<PackArgs>{traffic_of, nullptr});
 
 }  // namespace
 }  // namespace sluice::bench

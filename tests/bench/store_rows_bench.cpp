@@ -1,6 +1,8 @@
 #include "bench/kernel_bench.hpp"
 #include "kernels/store_rows_cases.hpp"
 
+#include <algorithm>
+
 namespace sluice::bench {
 namespace {
 
@@ -9,7 +11,21 @@ Traffic traffic_of(const StoreRowsArgs& args) {
     return {(4 + static_cast<double>(size_of(args.page_dtype))) * values, 0};
 }
 
-const bool known = register_cases<test::StoreRowsCall>("store_rows", test::store_rows_cases(), traffic_of);
+StoreRowsArgs on_device(const StoreRowsArgs& args, DeviceArrays& arrays) {
+    StoreRowsArgs there = args;
+    const auto slots = std::int64_t{*std::max_element(args.slots, args.slots + args.rows)} + 1;
+    const std::int64_t bytes = ((slots - 1) * args.page_row_stride + args.width) *
+                               static_cast<std::int64_t>(size_of(args.page_dtype));
+    there.x = arrays.of(args.x, args.rows * args.x_stride);
+    there.slots = arrays.of(args.slots, args.rows);
+    there.pages = arrays.of(static_cast<std::byte*>(args.pages), bytes);
+    return there;
+}
+
+const Measure<StoreRowsArgs> measure{traffic_of, on_device};
+const bool known = register_cases<test::StoreRowsCall>("store_rows", test::store_rows_cases(), measure);
+const bool known_v3 = register_v3<test::StoreRowsCall>(
+    "store_rows", std::vector<test::StoreRowsCase>{{.rows = 4096, .width = 576, .large = true}}, measure);
 
 }  // namespace
 }  // namespace sluice::bench

@@ -1,6 +1,8 @@
 #include "bench/kernel_bench.hpp"
 #include "kernels/vocab_cases.hpp"
 
+#include <algorithm>
+
 namespace sluice::bench {
 namespace {
 
@@ -17,7 +19,29 @@ Traffic traffic_of(const VocabArgs& args) {
     return traffic;
 }
 
-const bool known = register_cases<test::VocabCall>("vocab", test::vocab_cases(), traffic_of);
+VocabArgs on_device(const VocabArgs& args, DeviceArrays& arrays) {
+    VocabArgs there = args;
+    std::vector<VocabRow> rows(args.rows.begin(), args.rows.end());
+    std::int64_t last = 0;
+    for (VocabRow& row : rows) {
+        row.seen = arrays.of(row.seen);
+        last = std::max<std::int64_t>(last, row.row);
+    }
+    const auto results = static_cast<std::int64_t>(args.rows.size() * (args.first_id.size() - 1));
+    there.logits = arrays.of(args.logits, (last + 1) * args.stride);
+    there.rows = arrays.of(arrays.keep(std::move(rows)));
+    there.first_id = arrays.of(args.first_id);
+    there.summaries = arrays.of(args.summaries, results);
+    there.candidates = arrays.of(args.candidates, results * args.max_candidates);
+    there.top = arrays.of(args.top, results * args.max_top);
+    return there;
+}
+
+const Measure<VocabArgs> measure{traffic_of, on_device};
+const bool known = register_cases<test::VocabCall>("vocab", test::vocab_cases(), measure);
+// A decoding batch of 128.
+const bool known_v3 = register_v3<test::VocabCall>(
+    "vocab", std::vector<test::VocabCase>{{.first_id = {0, 129280}, .rows = 128, .large = true}}, measure);
 
 }  // namespace
 }  // namespace sluice::bench

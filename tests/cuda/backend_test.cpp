@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -111,6 +112,55 @@ TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
     const auto first = addresses(100);
     EXPECT_EQ(addresses(101), first);
     EXPECT_EQ(addresses(5000), first);
+}
+
+// The clock is told when the operations have ended, of each by its name.
+TEST_F(CudaBackendTest, AClockIsToldOfOperationsOnceTheyHaveEnded) {
+    OpClock clock;
+    const Ops timed(Family::Cuda, 1, &clock);
+    const Tensor x = on_device({1, 2, 3, 4}, {2, 2}), gain = on_device({1, 2}, {2});
+    for (int step = 1; step <= 2; ++step) {
+        for (int i = 0; i < 3; ++i) timed.rms_norm(x.view(), gain.view(), 0, x.view());
+        timed.add_bias(gain.view(), x.view());
+        EXPECT_EQ(clock.totals().size(), step == 1 ? 0U : 2U) << "they are only queued";
+        timed.synchronize();
+        timed.synchronize();
+        ASSERT_EQ(clock.totals().size(), 2U);
+        EXPECT_EQ(clock.totals().at("rms_norm").calls, 3 * step);
+        EXPECT_EQ(clock.totals().at("add_bias").calls, step);
+        EXPECT_GT(clock.totals().at("rms_norm").seconds, 0);
+    }
+}
+
+// An operation that lets the workspace grow waits before its time begins.
+TEST_F(CudaBackendTest, AClockTimesOperationsWithAGrowingWorkspace) {
+    OpClock clock;
+    const Ops timed(Family::Cuda, 1, &clock);
+    const std::vector<float> logits = {1, 3, 2, 0};
+    const std::vector<kernels::VocabRow> rows(1);
+    Exchange exchange(timed);
+    exchange.begin(4096);
+    kernels::VocabArgs args;
+    args.logits = exchange.lend(std::span(logits));
+    args.stride = args.widest_slice = 4;
+    args.rows = {exchange.lend(std::span(rows)), 1};
+    const std::vector<std::int32_t> first_id = {0, 4};
+    args.first_id = {exchange.lend(std::span(first_id)), 2};
+    const auto summaries = exchange.place<kernels::VocabSummary>(1);
+    const auto candidates = exchange.place<kernels::VocabCandidate>(1);
+    args.summaries = summaries.here;
+    args.candidates = candidates.here;
+    exchange.upload();
+    timed.vocab(args);
+    exchange.queue_download();
+    timed.synchronize();
+    EXPECT_EQ(candidates.host[0].id, 1);
+    EXPECT_EQ(clock.totals().at("vocab").calls, 1);
+}
+
+TEST_F(CudaBackendTest, MeasuresItsCeilings) {
+    const std::unique_ptr<CeilingMeter> meter = ops().ceilings(1 << 20);
+    EXPECT_GT(meter->read_rate(), 0);
 }
 
 TEST_F(CudaBackendTest, SaysWhatIsThere) {

@@ -56,8 +56,7 @@ Step step_of(std::vector<Sequence>& sequences, int rows, const ModelConfig& conf
 
 class CudaReplay : public testing::TestWithParam<const char*> {
 protected:
-    static constexpr SmallModelOptions kOptions = {
-        .family = Family::Cuda, .rows = 12, .logit_rows = 12, .pages = 60};
+    const SmallModelOptions options_ = {.family = Family::Cuda, .rows = 12, .logit_rows = 12, .pages = 60};
 
     std::vector<float> run(SmallModel& model, const Step& step, StepObserver* observer) {
         const View logits = model.decoder().run(step, model.cache(), observer);
@@ -78,7 +77,7 @@ protected:
     }
 
     std::unique_ptr<Communicator> ranks_ = make_self();
-    SmallModel replayed_{GetParam(), kOptions, *ranks_}, plain_{GetParam(), kOptions, *ranks_};
+    SmallModel replayed_{GetParam(), options_, *ranks_}, plain_{GetParam(), options_, *ranks_};
 };
 
 // Contexts pass pages and the first rung, batches grow and shrink, and prompts come between.

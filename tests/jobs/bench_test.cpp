@@ -1,4 +1,5 @@
 // sluice-bench as a user runs it: what it reports, not how fast anything is.
+#include "backend/devices.hpp"
 #include "jobs/job.hpp"
 
 #include <gmock/gmock.h>
@@ -98,6 +99,17 @@ TEST_P(Bench, MeasuresEverything) {
     EXPECT_EQ(jobs[1]["tokens"], jobs[0]["tokens"].get<int>() + 4 * 128);
     EXPECT_EQ(jobs[2]["tokens"], jobs[1]["tokens"]);
     EXPECT_LT(jobs[1]["flops"], jobs[2]["flops"]) << "what is shared is computed once";
+}
+
+TEST_P(Bench, MeasuresAGpu) {
+    if (const std::string missing = cuda_obstacle(); !missing.empty()) GTEST_SKIP() << missing;
+    const OrderedJson all = report(small({"--device", "cuda", "--threads", "1"}));
+    EXPECT_EQ(all["machine"]["level"], cuda_devices().front().name);
+    const OrderedJson& run = all["runs"][0];
+    for (const char* ceiling : {"bytes_per_second", "flops_per_second"})
+        expect_sound(run["ceilings"][ceiling], 4);
+    for (const char* part : {"prefill", "decode", "job"})
+        for (const OrderedJson& figure : run[part]) expect_sound(figure);
 }
 
 TEST_P(Bench, PrintsATable) {

@@ -105,9 +105,9 @@ TEST_F(Failures, QuietInputIsNoHang) {
 
 // As when the file of --config differs between machines.
 TEST_F(Failures, RanksWithDifferentOptionsEndTogether) {
-    const Words other{":", "-n", "1", program_};
+    const Words other{":", "-n", "1"};
     const auto expect_refusal = [&](const Words& second, const std::string& says) {
-        Process process(command(words("300"), 1) + other + second, folder_.path());
+        Process process(command(words("300"), 1) + other + program(second), folder_.path());
         const Ending ending = process.wait(30);
         EXPECT_FALSE(ending.timed_out);
         EXPECT_EQ(ending.code, 2) << ending.err;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <sstream>
 #include <thread>
 
@@ -29,7 +30,15 @@ Words operator+(Words words, const Words& more) {
 Words JobTest::command(const Words& words, int ranks) const {
     Words all;
     if (ranks > 0) all = split(SLUICE_MPIRUN) + Words{"-n", std::to_string(ranks)};
-    return all + Words{program_} + words;
+    return all + program(words);
+}
+
+Words JobTest::program(const Words& words) const {
+    constexpr std::string_view kComputing[] = {"sluice-generate", "sluice-score", "sluice-bench"};
+    const std::string name = std::filesystem::path(program_).filename().string();
+    const bool computes = std::ranges::find(kComputing, name) != std::end(kComputing);
+    const bool says = std::ranges::find(words, "--device") != words.end();
+    return Words{program_} + (computes && !says ? Words{"--device", "cpu"} : Words{}) + words;
 }
 
 Words JobTest::files(const std::string& model, const std::string& prompts, const std::string& output) const {

@@ -26,6 +26,8 @@ class JobTest : public testing::Test {
 protected:
     // The command: program_ WORDS, under mpirun for `ranks` > 0, alone for 0.
     Words command(const Words& words, int ranks) const;
+    // Its end, program_ WORDS: on the CPU where the words do not say, whatever the machine has.
+    Words program(const Words& words) const;
     // --model, input_ and --output as usual: `prompts` and `output` are names in the folder.
     Words files(const std::string& model, const std::string& prompts, const std::string& output) const;
 

@@ -3,6 +3,8 @@
 
 #include "kernels/product_cases.hpp"
 
+#include <thread>
+
 namespace sluice::test {
 
 struct ExpertProductCase {
@@ -47,8 +49,9 @@ public:
             family_ = family;
             experts_.clear();
             const StoredWeight stored(size_.n, size_.k, size_.dtype);
+            const auto threads = static_cast<int>(std::thread::hardware_concurrency());
             while (static_cast<std::int64_t>(experts_.size()) < size_.experts)
-                experts_.push_back(stored.pack(family));
+                experts_.push_back(stored.pack(family, threads));
         }
         ExpertProductArgs args;
         args.experts = experts_;

@@ -10,8 +10,9 @@ namespace {
 
 constexpr DType kStored[] = {DType::BF16, DType::F8E4M3, DType::I8};
 
-// Bytes that no cache holds much of.
-std::size_t out_of_cache() {
+// Bytes that no cache holds much of, of the processor or of a GPU.
+std::size_t out_of_cache(Family family) {
+    if (family == Family::Cuda) return std::size_t{256} << 20U;
     const long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
     return std::max(std::size_t{256} << 20U, 4 * static_cast<std::size_t>(std::max(cache, 0L)));
 }
@@ -31,7 +32,7 @@ const std::vector<Packed>& copies_of(const ProductCase& c, Family family) {
     do {
         copies.push_back(stored.pack(family));
         bytes += copies.back()->bytes;
-    } while (c.large && bytes < out_of_cache());
+    } while (c.large && bytes < out_of_cache(family));
     return copies;
 }
 
@@ -77,11 +78,11 @@ StoredWeight::StoredWeight(std::int64_t n, std::int64_t k, DType dtype)
     }
 }
 
-Packed StoredWeight::pack(Family family) const {
+Packed StoredWeight::pack(Family family, int threads) const {
     const std::vector<WeightPart> parts = {{matrix, 0, 0}};
     Packed packed;
     const PackArgs args{parts, products(), false, false, &packed};
-    choose(family, args, this_machine()).run(args, {1});
+    choose(family, args, this_machine()).run(args, {threads});
     return packed;
 }
 

@@ -19,7 +19,7 @@ std::vector<ProductCase> product_cases();
 struct StoredWeight {
     StoredWeight(std::int64_t n, std::int64_t k, DType dtype);
     Products products() const { return matrix.dtype == DType::F8E4M3 ? Products::Fp8 : Products::Bf16; }
-    Packed pack(Family family) const;
+    Packed pack(Family family, int threads = 1) const;
 
     std::vector<std::uint8_t> values;
     std::vector<float> scales;

@@ -6,6 +6,7 @@
 #include "cuda/emulation/memory.hpp"
 #include "cuda/emulation/stream.hpp"
 
+#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -119,13 +120,27 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     delete stream;
     return cudaSuccess;
 }
-using cudaEvent_t = struct CUevent_st*;
-inline constexpr unsigned cudaEventDisableTiming = 2;
-inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-    return *event = nullptr, cudaSuccess;
+struct CUevent_st {
+    bool timed = true, recorded = false;
+    std::chrono::steady_clock::time_point at{};  // the host's clock
+};
+using cudaEvent_t = CUevent_st*;
+inline constexpr unsigned cudaEventDefault = 0, cudaEventDisableTiming = 2;
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
+    return *event = new CUevent_st{flags != cudaEventDisableTiming}, cudaSuccess;
 }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) { return delete event, cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+    event->recorded = true;
+    event->at = std::chrono::steady_clock::now();
+    return cudaSuccess;
+}
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+inline cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+    if (!start->timed || !end->timed || !start->recorded || !end->recorded) return cudaErrorInvalidValue;
+    *milliseconds = std::chrono::duration<float, std::milli>(end->at - start->at).count();
+    return cudaSuccess;
+}
 
 namespace sluice::emulation {
 inline int attributes_set = 0;
