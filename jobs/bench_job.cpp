@@ -80,8 +80,8 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     run.threads = setup.threads;
     run.ranks = world.size();
     run.ranks_here = setup.placement.local_size;
-    OpClock clock;
-    Ops ops = ops_of(setup, &clock);
+    OpClock clock;  // the others would only lose time
+    Ops ops = ops_of(setup, world.rank() == 0 ? &clock : nullptr);
     run.ceilings = measure_ceilings(world, ops, options);
     Weights weights = load(world, setup, ops, options, run.load);
     if (!options.runs_steps()) return run;

@@ -53,7 +53,8 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
         if (least.memory_bound) reading += least.seconds;
         ++steps;
     });
-    // A clock keeps operations from being recorded: where they could be, one more run tells what each takes.
+    // A clock keeps operations from being recorded: where they could be, one more run tells what each takes,
+    // in steps that are not padded.
     const bool apart = parts_.ops.memory().place() != Place::Host;
     parts_.ops.tell_clock(!apart);
     parts_.clock.clear();
@@ -78,9 +79,11 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
         return;
     }
     parts_.ops.tell_clock(true);
+    const std::int64_t tokens = figure.tokens;  // of a job, counted anew
     prepare();
     const Spent timed = time(work);
     figure.breakdown = breakdown(timed, 1);
+    figure.tokens = tokens;
 }
 
 BenchMeasure::Spent BenchMeasure::time(const std::function<void()>& work) {
@@ -137,6 +140,8 @@ std::vector<Figure> BenchMeasure::decode() {
                 for (int i = 0; i < parts_.options.steps; ++i)
                     plans.push_back(decode_step(batch, context, tokens_));
             };
+            // Where steps are recorded, that is done with their second one.
+            for (int i = 0; i < 2; ++i) run({decode_step(batch, context, tokens_)});
             measure(figure, prepare, [&] { run(plans); });
         }
     }

@@ -82,7 +82,9 @@ void fill_with_noise(const Ops& ops, const KvCache& cache, std::size_t layers, s
             else
                 reinterpret_cast<bf16*>(page.data())[i] = to_bf16(value);
         }
-        kernels::cpu::over_rows(pages, elements, ops.threads(), [&](std::int64_t begin, std::int64_t end) {
+        // A device's memory is this thread's.
+        const int threads = view.place == Place::Host ? ops.threads() : 1;
+        kernels::cpu::over_rows(pages, elements, threads, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t i = begin; i < end; ++i)
                 ops.upload(page.data(), view.as<std::byte>() + static_cast<std::size_t>(i) * page.size(),
                            page.size());

@@ -61,6 +61,19 @@ public:
             mesh.refusal = why_not(config(), ranks, plan_.slices);
             return mesh;
         }
+        try {
+            plan(mesh);
+        } catch (const Error& refused) {
+            if (refused.code() != ExitCode::Checkpoint) throw;
+            mesh.refusal = refused.what();
+        }
+        return mesh;
+    }
+
+private:
+    const ModelConfig& config() const { return plan_.model.config; }
+
+    void plan(Mesh& mesh) const {
         const Shard fullest = find_fullest(mesh);
         mesh.kv_token = kv_page_bytes(config(), fullest, options_.kv_dtype) / kernels::kPageTokens;
         mesh.batch =
@@ -69,20 +82,10 @@ public:
         request.sequences = mesh.batch.sequences;
         request.limits = limits_of(mesh.batch, false, plan_.max_length);
         mesh.memory.workspace = workspace_bytes(config(), fullest, request.limits, request_.family);
-        try {
-            claim(mesh, request);
-        } catch (const Error& refused) {
-            if (refused.code() != ExitCode::Checkpoint) throw;
-            mesh.refusal = refused.what();
-            return mesh;
-        }
+        claim(mesh, request);
         for (const int length : plan_.lengths) mesh.sequences.push_back(sequences(mesh, length));
         if (plan_.rates) estimate(mesh, fullest);
-        return mesh;
     }
-
-private:
-    const ModelConfig& config() const { return plan_.model.config; }
 
     Shard find_fullest(Mesh& mesh) const {
         Shard fullest{0, mesh.ranks, plan_.slices};

@@ -172,6 +172,8 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
 void check_plan_options(const PlanOptions& o) {
     require(!o.device_memory.empty() || known(o.device) != nullptr, ExitCode::Usage,
             "--device-memory is missing: say how much each device has, e.g. 80GiB, or name a --device");
+    require(!o.gpu() || o.kv_dtype == DType::BF16, ExitCode::Usage,
+            "--kv-dtype f32: on GPUs the cache is bf16");
     require(o.memory() > 0, ExitCode::Usage, "--device-memory {}: a device without memory", o.device_memory);
     require(o.bandwidth.empty() || parse_bytes(o.bandwidth, "--bandwidth") > 0, ExitCode::Usage,
             "--bandwidth {}: it must be positive", o.bandwidth);

@@ -1,4 +1,4 @@
-// A register tile over a block of k, or a chunk of one, for any Dot (see product_dot.hpp). The rules of
+// A register tile over a chunk of k, for any Dot (see product_dot.hpp). The rules of
 // simd.hpp hold.
 #pragma once
 

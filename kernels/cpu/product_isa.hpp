@@ -57,7 +57,7 @@ struct ProductIsa {
 
 inline constexpr std::int64_t kTilePanels = 8;  // at most in a tile task
 inline constexpr std::int64_t kTileRows = 128;
-inline constexpr std::int64_t kChunkPairs = 256;  // of k at most, decoded to memory
+inline constexpr std::int64_t kChunkPairs = 256;  // of k at most, where they are decoded to memory
 inline constexpr std::int64_t kChunkPanels = 4;   // at most, by many rows
 
 // A tile's scratch, in floats: the sums of a block of many chunks, [kTileRows][kChunkPanels * 16]; from

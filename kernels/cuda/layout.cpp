@@ -40,8 +40,10 @@ int splits_of(const WeightShape& shape) {
 }
 
 WeightShape shape_of(const PackArgs& args, const PartGrid& grid) {
-    expect(grid.segments <= kMostSegments, "a weight of {} segments, at most {}", grid.segments,
-           kMostSegments);
+    require(grid.segments <= kMostSegments, ExitCode::Checkpoint,
+            "a rank has {} slices of a weight, and a GPU takes {}: use more ranks, or a checkpoint of fewer "
+            "slices",
+            grid.segments, kMostSegments);
     WeightShape shape;
     shape.format = format_of(args, grid);
     shape.products = grid.products;

@@ -109,7 +109,7 @@ public:
         }
     }
 
-    // Where a k block or the piece ends.
+    // Where a k block or the part ends.
     __device__ __forceinline__ void end_block(const std::byte* from) {
         const auto* x_scales = reinterpret_cast<const float*>(from + Layout::kXScales);
         const auto* scales = reinterpret_cast<const float*>(from + Layout::kScales);

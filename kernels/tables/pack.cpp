@@ -18,10 +18,11 @@ bool for_sizes_only(const PackArgs& args, const Machine& /*machine*/) { return a
 template <>
 std::span<const Kernel<PackArgs>> kernels<PackArgs>() {
     static constexpr std::array table = {
+        Kernel<PackArgs>{"cuda.sizes", Family::Cuda, &for_sizes_only,
+                         &cuda::run_sizes},  // before a GPU is asked
 #ifdef SLUICE_WITH_CUDA
         Kernel<PackArgs>{"cuda", Family::Cuda, &with_cuda, &cuda::run_pack},
 #endif
-        Kernel<PackArgs>{"cuda.sizes", Family::Cuda, &for_sizes_only, &cuda::run_sizes},
         Kernel<PackArgs>{"cpu", Family::Cpu, &cpu::fits_pack, &cpu::run_pack},
         Kernel<PackArgs>{"reference", Family::Reference, &reference::fits_pack, &reference::run_pack},
     };

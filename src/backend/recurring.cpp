@@ -6,9 +6,8 @@
 namespace sluice {
 
 void Recurring::run(Key key, const std::function<void()>& queue) {
-    const auto known = std::ranges::find_if(entries_, [&](const Entry& entry) {
-        return entry.key == key && entry.workspace == ops_.workspace();
-    });
+    std::erase_if(entries_, [&](const Entry& entry) { return entry.workspace != ops_.workspace(); });
+    const auto known = std::ranges::find(entries_, key, &Entry::key);
     if (known == entries_.end()) {
         queue();
         if (entries_.size() == most_) entries_.pop_back();

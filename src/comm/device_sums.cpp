@@ -37,8 +37,10 @@ public:
     void all_reduce_sum(float* inout, std::size_t count) override {
         if (size_ == 1) return;
         begin();
-        for (std::size_t first = 0; first < count; first += kLinkedPiece)
+        for (std::size_t first = 0; first < count; first += kLinkedPiece) {
             sum_piece(inout + first, std::min(kLinkedPiece, count - first));
+            note_progress();
+        }
     }
 
     void wait() override {

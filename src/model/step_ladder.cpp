@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <vector>
 
 namespace sluice {
 namespace {
@@ -34,14 +35,17 @@ std::int64_t rung_of_context(std::int64_t context, std::int64_t most) {
 
 void pad(Step& step, int rows) {
     expect(only_decodes(step), "a step that does more than decode cannot be padded");
-    const StepSequence shortest = *std::ranges::min_element(step.sequences, {}, &StepSequence::context);
-    const auto row = static_cast<std::size_t>(shortest.first_row);
-    for (auto i = static_cast<std::int32_t>(step.tokens.size()); i < rows; ++i) {
+    std::vector<StepSequence> by_context = step.sequences;
+    std::ranges::sort(by_context, {}, &StepSequence::context);
+    const std::size_t given = step.tokens.size();
+    for (auto i = static_cast<std::int32_t>(given); i < rows; ++i) {
+        const StepSequence& again = by_context[(static_cast<std::size_t>(i) - given) % given];
+        const auto row = static_cast<std::size_t>(again.first_row);
         step.tokens.push_back(step.tokens[row]);
         step.positions.push_back(step.positions[row]);
         step.slots.push_back(step.slots[row]);
         step.logit_rows.push_back(i);
-        step.sequences.push_back(shortest);
+        step.sequences.push_back(again);
         step.sequences.back().first_row = i;
     }
 }

@@ -17,8 +17,9 @@ int rung_of_rows(int rows, int most);
 // of half the power of two below; at most `most`, likewise.
 std::int64_t rung_of_context(std::int64_t context, std::int64_t most);
 
-// Brings a step that only decodes to `rows` rows. Those that are added repeat the row of the shortest
-// context: they write the same bits to the same place of the cache, and bring no experts of their own.
+// Brings a step that only decodes to `rows` rows. Those that are added repeat the rows of the shortest
+// contexts: they write the same bits to the same places of the cache, and bring no experts of their own; not
+// one row many times, lest its experts have the most to do.
 void pad(Step& step, int rows);
 
 }  // namespace sluice

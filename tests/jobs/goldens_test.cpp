@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <tuple>
@@ -46,8 +47,9 @@ std::size_t expect_golden(const OrderedJson& record, const GoldenPrompt& prompt,
     const auto& golden = prompt.greedy_ids.values;
     EXPECT_EQ(tokens.size(), count) << prompt.name;
     std::size_t same = 0;
-    while (same < tokens.size() && tokens[same] == golden[same]) ++same;
-    if (same < tokens.size()) {
+    const std::size_t compared = std::min(tokens.size(), golden.size());
+    while (same < compared && tokens[same] == golden[same]) ++same;
+    if (same < compared) {
         EXPECT_LT(prompt.greedy_margin.values[same], kMargin) << prompt.name << ", token " << same;
     }
     return same;

@@ -115,6 +115,13 @@ TEST_F(PlanTest, SlicesOfOnesOwn) {
                    {"--slices 9", "has only 8 parts", "at most 8 are possible"});
 }
 
+TEST_F(PlanTest, ARankOnAGpuTakesOnlySoManySlices) {
+    const OrderedJson plan =
+        planned({"--config", config("DeepSeek-V3"), "--devices", "64", "--device", "h100", "--slices", "64"});
+    EXPECT_THAT(mesh(plan, 1)["refusal"].get<std::string>(), HasSubstr("64 slices of a weight"));
+    EXPECT_TRUE(mesh(plan, 64)["fits"]);
+}
+
 TEST_F(PlanTest, OtherTypesTakeOtherMemory) {
     const auto weights = [&](const std::string& model, const std::string& dtype) {
         const OrderedJson plan = planned({"--config", config(model), "--device-memory", "2TiB", "--dtype",
@@ -309,13 +316,13 @@ TEST_F(PlanTest, TheCommandsAreForAShell) {
     std::filesystem::create_directory(folder_ / "it's here");
     std::filesystem::copy_file(config("Llama-3.1-8B"), folder_ / "it's here/config.json");
     const OrderedJson plan = planned({"--config", path("it's here"), "--devices", "8", "--devices-per-node",
-                                      "4", "--device", "h100", "--max-seq-len", "4096", "--kv-dtype", "f32"});
+                                      "4", "--device", "h100", "--max-seq-len", "4096"});
     const OrderedJson& best = plan["recommended"];
     EXPECT_THAT(best["shard"].get<std::string>(), HasSubstr("--input '" + path("it'\\''s here") + "' "));
     EXPECT_THAT(best["shard"].get<std::string>(), HasSubstr("--slices 8"));
     EXPECT_THAT(best["mpirun"].get<std::string>(),
                 HasSubstr("mpirun -n 8 --map-by ppr:4:node --bind-to none sluice-generate "));
-    EXPECT_THAT(best["mpirun"].get<std::string>(), HasSubstr("--max-seq-len 4096 --kv-dtype f32"));
+    EXPECT_THAT(best["mpirun"].get<std::string>(), HasSubstr("--max-seq-len 4096"));
     const std::string sbatch = best["sbatch"];
     EXPECT_THAT(sbatch, HasSubstr("sbatch --nodes=2 --ntasks=8 --ntasks-per-node=4 --gpus-per-node=4 "));
     EXPECT_THAT(sbatch, HasSubstr(" slurm/generate.sbatch --kv-memory "));
@@ -375,6 +382,7 @@ TEST_F(PlanTest, RefusesOptionsThatMakeNoSense) {
     expect_refused(model + memory + Words{"--lengths", "0"}, 2, {"--lengths"});
     expect_refused(model + memory + Words{"--dtype", "int4"}, 2, {"--dtype"});
     expect_refused(model + memory + Words{"--device", "tpu"}, 2, {"--device"});
+    expect_refused(model + Words{"--device", "h100", "--kv-dtype", "f32"}, 2, {"--kv-dtype f32", "on GPUs"});
 }
 
 // --config is the model, so a file of options has another name.

@@ -166,7 +166,8 @@ TEST_P(Product, EachSegmentIsAProductOfItsOwn) {
 TEST_P(Product, NeighboursThreadsAndGroupingChangeNoBit) {
     for (const Kind& kind : all_kinds()) {
         SCOPED_TRACE(kind.name);
-        constexpr std::int64_t kN = 150, kK = 600, kRows = 130;
+        // Longer than every chunk of k that is multiplied at a time.
+        constexpr std::int64_t kN = 150, kK = 1300, kRows = 130;
         const TestWeight weight(kind, kN, kK, 5);
         const Packed packed = pack_whole(family(), weight);
         const Packed other = pack_whole(family(), TestWeight(kind, 40, kK, 6));

@@ -56,18 +56,18 @@ TEST(StepLadder, KnowsStepsThatOnlyDecode) {
     EXPECT_THROW(pad(step, 4), Error);
 }
 
-TEST(StepLadder, PaddingRepeatsTheShortestContext) {
+TEST(StepLadder, PaddingRepeatsTheShortestContexts) {
     Step step = decode_step({70, 3, 9}, 5);
     step.sequences[1].first_masked = 1;
     step.sequences[1].masked = 2;
-    pad(step, 5);
-    EXPECT_THAT(step.tokens, testing::ElementsAre(5, 6, 7, 6, 6));
-    EXPECT_THAT(step.positions, testing::ElementsAre(69, 2, 8, 2, 2));
-    EXPECT_EQ(step.slots[4], step.slots[1]);
-    EXPECT_THAT(step.logit_rows, testing::ElementsAre(0, 1, 2, 3, 4));
-    ASSERT_EQ(step.sequences.size(), 5U);
+    pad(step, 7);
+    EXPECT_THAT(step.tokens, testing::ElementsAre(5, 6, 7, 6, 7, 5, 6));
+    EXPECT_THAT(step.positions, testing::ElementsAre(69, 2, 8, 2, 8, 69, 2));
+    EXPECT_EQ(step.slots[4], step.slots[2]);
+    EXPECT_THAT(step.logit_rows, testing::ElementsAre(0, 1, 2, 3, 4, 5, 6));
+    ASSERT_EQ(step.sequences.size(), 7U);
     const StepSequence& last = step.sequences.back();
-    EXPECT_EQ(last.first_row, 4);
+    EXPECT_EQ(last.first_row, 6);
     EXPECT_EQ(last.rows, 1);
     EXPECT_EQ(last.context, 3);
     EXPECT_EQ(last.first_page, 2);
