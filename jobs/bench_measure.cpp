@@ -23,8 +23,10 @@ double seconds_since(Clock::time_point start) {
 
 BenchMeasure::BenchMeasure(const BenchParts& parts)
     : parts_(parts),
+      apart_(parts.ops.memory().place() != Place::Host),
       tokens_(parts.setup.checkpoint->config().vocab, parts.setup.checkpoint->config().masked_token,
               parts.options.seed) {
+    parts_.ops.tell_clock(!apart_);
     // What is claimed at the first use (scratch of products, pages of the workspace) is of no figure.
     run(prefill_plans(parts_.room.warming_prompts(), parts_.room.warming_length()));
 }
@@ -53,10 +55,6 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
         if (least.memory_bound) reading += least.seconds;
         ++steps;
     });
-    // A clock keeps operations from being recorded: where they could be, one more run tells what each takes,
-    // in steps that are not padded.
-    const bool apart = parts_.ops.memory().place() != Place::Host;
-    parts_.ops.tell_clock(!apart);
     parts_.clock.clear();
     Spent spent;
     do {
@@ -74,7 +72,7 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
     figure.work = {asked.bytes / repeats, asked.flops / repeats};
     figure.floor = floor / repeats;
     figure.reading = reading / repeats;
-    if (!apart) {
+    if (!apart_) {
         figure.breakdown = breakdown(spent, runs);
         return;
     }
@@ -82,6 +80,7 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
     const std::int64_t tokens = figure.tokens;  // of a job, counted anew
     prepare();
     const Spent timed = time(work);
+    parts_.ops.tell_clock(false);
     figure.breakdown = breakdown(timed, 1);
     figure.tokens = tokens;
 }

@@ -53,6 +53,9 @@ private:
     void run_job(ListedRequests& source, bool sharing, Figure& figure);
 
     BenchParts parts_;
+    // A clock keeps operations from being recorded. Where they could be, it is told of one more run, whose
+    // steps are not padded.
+    bool apart_;
     RandomTokens tokens_;
 };
 
