@@ -82,4 +82,11 @@ PartGrid grid_of(const PackArgs& args) {
     return grid;
 }
 
+bool kept_as_bf16(const PackArgs& args) {
+    const bool exact = std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
+        return part.matrix.dtype == DType::BF16 && part.matrix.scales == nullptr;
+    });
+    return exact || args.products != Products::F32 || args.dequantize;
+}
+
 }  // namespace sluice::kernels

@@ -24,4 +24,8 @@ struct PartGrid {
 // col_offset set, the first one is short.
 PartGrid grid_of(const PackArgs& args);
 
+// Whether values that are not quantised are kept as bfloat16: products round them, or all are bfloat16
+// anyway.
+bool kept_as_bf16(const PackArgs& args);
+
 }  // namespace sluice::kernels

@@ -211,11 +211,7 @@ void pack_rows(const Place& place, Format format, std::int64_t first, std::int64
 
 Format format_of(const PackArgs& args, const PartGrid& grid) {
     if (grid.quantised) return grid.codes == DType::I8 ? Format::Int8 : Format::Fp8;
-    const bool exact_in_bf16 = std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
-        return part.matrix.dtype == DType::BF16 && part.matrix.scales == nullptr;
-    });
-    const bool rounded = args.products != Products::F32 || args.dequantize;
-    return rounded || exact_in_bf16 ? Format::Bf16 : Format::F32;
+    return kept_as_bf16(args) ? Format::Bf16 : Format::F32;
 }
 
 std::size_t value_bytes(const CpuWeight& weight) {

@@ -24,11 +24,7 @@ int whole(std::int64_t value) {
 
 Format format_of(const PackArgs& args, const PartGrid& grid) {
     if (grid.quantised) return grid.codes == DType::I8 ? Format::Int8 : Format::Fp8;
-    const bool exact_in_bf16 = std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
-        return part.matrix.dtype == DType::BF16 && part.matrix.scales == nullptr;
-    });
-    const bool rounded = args.products != Products::F32 || args.dequantize;
-    return rounded || exact_in_bf16 ? Format::Bf16 : Format::F32;
+    return kept_as_bf16(args) ? Format::Bf16 : Format::F32;
 }
 
 int splits_of(const WeightShape& shape) {
