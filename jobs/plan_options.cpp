@@ -70,7 +70,7 @@ void add_devices(CLI::App& app, PlanOptions& o) {
            "--device", o.device,
            "a100 (SXM 80 GB: 2.039 TB/s, 312 TFLOP/s), h100 (SXM 80 GB: 3.35 TB/s, 989 TFLOP/s) or h200 "
            "(141 GB: 4.8 TB/s, 989 TFLOP/s), all for dense bf16; cuda: another GPU; cpu: a share of a "
-           "machine [memory is counted as on the CPU]")
+           "machine, whose memory is counted where this is left out")
         ->check(CLI::IsMember({"a100", "h100", "h200", "cuda", "cpu"}).description(""))
         ->group(group);
     app.add_option("--device-memory", o.device_memory, "Memory of each, e.g. 80GiB [as --device has]")
