@@ -16,7 +16,7 @@ namespace sluice::kernels::cpu {
 // Rows of a register tile of so many panels.
 template <class Dot, Format format>
 constexpr int most_rows(int panels) {
-    if (Dot::template kDecodesTwo<format>) return panels > 4 ? 3 : panels > 2 ? 4 : 12;
+    if (Dot::template kDecodesTwo<format>) return panels > 4 ? 0 : panels > 2 ? 4 : 12;
     constexpr int kMost = Dot::kAccumulators / Dot::kBulkPanels;
     return Dot::kAccumulators / panels < kMost ? Dot::kAccumulators / panels : kMost;
 }
@@ -109,16 +109,20 @@ SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_
     return {same.panels + next * same.panel_bytes, same.panel_bytes, left < panels ? left : panels};
 }
 
-// What is prefetched while pairs [i, i + count) are multiplied: by several sweeps as many pairs of what comes
-// next, by a single one the pairs kAheadBytes further on, but where eight panels are read side by side: of
-// bfloat16 the hardware then does it better. Of float32, every other line.
-inline constexpr std::int64_t kAheadBytes = 2048;
+// How many pairs ahead a single sweep prefetches each of its panels: 8 KiB over all of them.
+template <Format format>
+constexpr std::int64_t ahead_pairs(int panels) {
+    return 8192 / panels / pair_bytes(format);
+}
 
+// What is prefetched while pairs [i, i + count) are multiplied: by several sweeps as many pairs of what comes
+// next, by a single one those a little further on, but where eight panels are read side by side: of bfloat16
+// the hardware then does it better. Of float32, every other line.
 template <Format format>
 SLUICE_SIMD Following look_ahead(const Segment& s, std::int64_t panel, int panels, std::int64_t i,
                                  std::int64_t count, bool one_sweep, const Following& next) {
     const std::int64_t pairs = s.block_pair[s.blocks], last = pairs - count;
-    const std::int64_t end = one_sweep ? i + kAheadBytes / pair_bytes(format) : i + count;
+    const std::int64_t end = i + (one_sweep ? ahead_pairs<format>(panels) : count);
     if (end < pairs) {
         if (one_sweep && panels > 4 && pair_bytes(format) > 32) return {};
         const std::int64_t at = end < last ? end : last;
@@ -134,7 +138,7 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
                      float* totals) {
     constexpr bool kCoded = format == Format::Fp8 || format == Format::Int8;
     static_assert(Dot::kBulkPanels <= kChunkPanels && Dot::kBulkPairs <= kChunkPairs);
-    constexpr std::int64_t kAheadPairs = kAheadBytes / pair_bytes(format);
+    constexpr std::int64_t kAheadPairs = ahead_pairs<format>(panels);
     const bool one_sweep = t.rows <= most_rows<Dot, format>(panels);
     auto* scratch = static_cast<float*>(t.scratch);
     auto* decoded = reinterpret_cast<std::byte*>(scratch + kDecodedAt);
