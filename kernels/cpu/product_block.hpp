@@ -116,6 +116,14 @@ SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, Pla
     }
 }
 
+// The scales of the task's block b, which lie far from its codes, on their way while it is multiplied.
+template <class Dot, int panels>
+SLUICE_SIMD void fetch_scales(const BlockTask& t, int b) {
+    if (t.w_scales == nullptr) return;
+#pragma GCC unroll 8
+    for (int p = 0; p < panels; ++p) Dot::prefetch(t.w_scales + b * t.w_scale_stride + p * kPanel);
+}
+
 // The sums of the task's block b, scaled, are added to the totals, and begin anew.
 template <class Dot, int rows, int panels>
 SLUICE_SIMD void end_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, int b) {
@@ -149,6 +157,7 @@ void multiply_block(const BlockTask& t) {
     int b = 0;
     for (std::int64_t i = t.begin; i < t.end; ++b) {
         const std::int64_t end = t.ends[b] < t.end ? t.ends[b] : t.end;
+        fetch_scales<Dot, panels>(t, b);
         if (t.one_sweep)
             add_block<Dot, format, rows, panels, true>(sum, t, at, end - i);
         else
