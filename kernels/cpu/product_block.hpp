@@ -25,10 +25,10 @@ struct BlockTask {
     const float* x_scales = nullptr;  // [rows][x_scale_stride], one a block, or null
     std::int64_t x_scale_stride = 0;
     // What comes next. One sweep prefetches, with every pair, as much of each of its panels, which lie
-    // ahead_panel_bytes apart; of several each prefetches two panels, ahead_step bytes a pair.
+    // ahead_panel_bytes apart; of several each prefetches at two places, so many bytes a pair.
     bool one_sweep = false;
     const std::byte *ahead = nullptr, *ahead_too = nullptr;
-    std::int64_t ahead_panel_bytes = 0, ahead_step = 0;
+    std::int64_t ahead_panel_bytes = 0, ahead_step = 0, ahead_too_step = 0;
 };
 
 // Pairs that are loaded at once: two of codes, where a set decodes them together.
@@ -100,9 +100,9 @@ SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, Pla
             at.ahead += kCount * pair_bytes(format);
         } else {
             Dot::prefetch(at.ahead);
-            if constexpr (rows * panels > 12) Dot::prefetch(at.ahead_too);
+            if constexpr (rows * panels >= 12) Dot::prefetch(at.ahead_too);
             at.ahead += kCount * t.ahead_step;
-            at.ahead_too += kCount * t.ahead_step;
+            at.ahead_too += kCount * t.ahead_too_step;
         }
         add_pairs<Dot, format, rows, panels, kCount>(sum, t, at.w, at.x);
         at.w += kCount * pair_bytes(format);

@@ -33,7 +33,7 @@ constexpr int decoded_in_registers(int panels) {
 template <class Dot, Format format>
 constexpr std::int64_t chunk_pairs(int panels, std::int64_t rows) {
     if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(panels)) return 512;
-    return rows <= 24 ? 128 : Dot::kBulkPairs;
+    return rows <= 12 ? 64 : rows <= 24 ? 128 : Dot::kBulkPairs;
 }
 
 // Whether so many panels side by side are best for these rows: as many as the registers hold all rows for,
@@ -52,6 +52,24 @@ struct Following {
     std::int64_t panel_bytes, count;
 };
 
+// What sweep i of so many fetches while it multiplies: a single one the next pairs of every panel; of several
+// each a panel of what comes next, `step` bytes a pair, and its share of those that are left.
+SLUICE_SIMD void fetch_ahead(BlockTask& t, const Following& next, std::int64_t step, std::int64_t i,
+                             std::int64_t sweeps, int panels) {
+    const std::int64_t left = next.count - sweeps;
+    const bool fetches = sweeps == 1 ? next.count >= panels : i < next.count;
+    t.ahead = t.ahead_too = fetches ? next.panels + i * next.panel_bytes : t.w;
+    t.ahead_panel_bytes = fetches ? next.panel_bytes : 0;
+    t.ahead_step = t.ahead_too_step = fetches ? step : 0;
+    if (sweeps == 1 || left <= 0) return;
+    if (left >= sweeps) {
+        t.ahead_too = t.ahead + sweeps * next.panel_bytes;
+    } else {
+        t.ahead_too = next.panels + sweeps * next.panel_bytes + (t.end - t.begin) * step * i / sweeps;
+        t.ahead_too_step = step / sweeps;
+    }
+}
+
 template <class Dot, Format format, int panels>
 SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Following& ahead,
                             std::int64_t source_step) {
@@ -66,14 +84,8 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Fol
         part.sums += row * block.sums_stride;
         part.totals += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
-        // While rows are multiplied, the next weights come: tiles fetch a panel each, or two if they are few.
-        const bool fetches = tiles == 1 ? ahead.count >= panels : i < ahead.count;
-        const std::int64_t too = i + tiles < ahead.count ? i + tiles : i;
         part.one_sweep = tiles == 1;
-        part.ahead = fetches ? ahead.panels + i * ahead.panel_bytes : block.w;
-        part.ahead_too = fetches ? ahead.panels + too * ahead.panel_bytes : block.w;
-        part.ahead_panel_bytes = fetches ? ahead.panel_bytes : 0;
-        part.ahead_step = fetches ? source_step : 0;
+        fetch_ahead(part, ahead, source_step, i, tiles, panels);
         multiply_rows<Dot, format, panels, kRows>(static_cast<int>(end - row), part);
         row = end;
     }
