@@ -53,15 +53,17 @@ struct Following {
 };
 
 // What sweep i of so many fetches while it multiplies: a single one the next pairs of every panel; of several
-// each a panel of what comes next, `step` bytes a pair, and its share of those that are left.
-SLUICE_SIMD void fetch_ahead(BlockTask& t, const Following& next, std::int64_t step, std::int64_t i,
-                             std::int64_t sweeps, int panels) {
+// each a panel of what comes next, `step` bytes a pair, and its share of those that are left. An uneven load
+// stalls the sweep that has more of it.
+SLUICE_SIMD void share_fetches(BlockTask& t, const Following& next, std::int64_t step, std::int64_t i,
+                               std::int64_t sweeps, int panels) {
     const std::int64_t left = next.count - sweeps;
-    const bool fetches = sweeps == 1 ? next.count >= panels : i < next.count;
+    t.one_sweep = sweeps == 1;
+    const bool fetches = t.one_sweep ? next.count >= panels : i < next.count;
     t.ahead = t.ahead_too = fetches ? next.panels + i * next.panel_bytes : t.w;
     t.ahead_panel_bytes = fetches ? next.panel_bytes : 0;
     t.ahead_step = t.ahead_too_step = fetches ? step : 0;
-    if (sweeps == 1 || left <= 0) return;
+    if (t.one_sweep || left <= 0) return;
     if (left >= sweeps) {
         t.ahead_too = t.ahead + sweeps * next.panel_bytes;
     } else {
@@ -84,8 +86,7 @@ SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Fol
         part.sums += row * block.sums_stride;
         part.totals += row * block.sums_stride;
         if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
-        part.one_sweep = tiles == 1;
-        fetch_ahead(part, ahead, source_step, i, tiles, panels);
+        share_fetches(part, ahead, source_step, i, tiles, panels);
         multiply_rows<Dot, format, panels, kRows>(static_cast<int>(end - row), part);
         row = end;
     }
