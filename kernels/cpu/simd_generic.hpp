@@ -145,7 +145,7 @@ private:
     SLUICE_SIMD Halves round_bf16(Floats v) {
         const Bits bits = reinterpret_cast<Bits>(v);
         const Bits rounded = bits + 0x7fffU + (bits >> 16U & 1U), quiet = bits | 0x400000U;
-        const Bits number = reinterpret_cast<Bits>(v == v);
+        const Bits number = reinterpret_cast<Bits>(v == v);  // NOLINT: NaNs are not
         return __builtin_convertvector(((number & rounded) | (~number & quiet)) >> 16U, Halves);
     }
 };

@@ -51,7 +51,7 @@ void put_columns(const HostMatrix& m, Format format, std::int64_t n, std::int64_
 
 // One output's row of one segment; scales are those of all blocks and outputs, or null.
 void put_row(const WeightPart& part, const WeightShape& shape, std::int64_t n, std::byte* row,
-             float* scales) {
+             float* scales) {  // NOLINT(readability-non-const-parameter): written through `scale`
     const HostMatrix& m = part.matrix;
     const Segment& segment = shape.segment[part.segment];
     for (int b = 0; b < segment.blocks; ++b) {
