@@ -1,6 +1,7 @@
 #include "jobs/bench_figures.hpp"
 
 #include "core/error.hpp"
+#include "model/rank_sums.hpp"
 
 #include <algorithm>
 
@@ -17,6 +18,22 @@ double Samples::median() const {
 double Samples::least() const { return std::ranges::min(values); }
 
 double Samples::most() const { return std::ranges::max(values); }
+
+Breakdown breakdown_of(const OpClock& clock, double seconds, double communicating, std::int64_t runs) {
+    const auto repeats = static_cast<double>(runs);
+    Breakdown parts;
+    parts.communication = communicating / repeats;
+    parts.rest = (seconds - communicating) / repeats;
+    for (const auto& [op, total] : clock.totals()) {
+        const OpClock::Total mean{total.seconds / repeats, total.calls / runs};
+        parts.rest -= mean.seconds;
+        if (op == kLinksName)
+            parts.communication += mean.seconds;
+        else
+            parts.operations.emplace(op, mean);
+    }
+    return parts;
+}
 
 DeviceRates Ceilings::of_a_rank(int ranks) const { return {bandwidth.most() / ranks, flops.most() / ranks}; }
 

@@ -41,6 +41,10 @@ struct Breakdown {
     double rest = 0;
 };
 
+// Of so many runs that took these seconds together, and of which `clock` was told. What moved between linked
+// GPUs is communication, too.
+Breakdown breakdown_of(const OpClock& clock, double seconds, double communicating, std::int64_t runs);
+
 // A case of prefill or decoding, or a job.
 struct Figure {
     std::vector<std::pair<std::string, std::int64_t>> labels;  // that tell it from its neighbours

@@ -73,7 +73,7 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
     figure.floor = floor / repeats;
     figure.reading = reading / repeats;
     if (!apart_) {
-        figure.breakdown = breakdown(spent, runs);
+        figure.breakdown = breakdown_of(parts_.clock, spent.all, spent.communicating, runs);
         return;
     }
     parts_.ops.tell_clock(true);
@@ -81,7 +81,7 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
     prepare();
     const Spent timed = time(work);
     parts_.ops.tell_clock(false);
-    figure.breakdown = breakdown(timed, 1);
+    figure.breakdown = breakdown_of(parts_.clock, timed.all, timed.communicating, 1);
     figure.tokens = tokens;
 }
 
@@ -91,19 +91,6 @@ BenchMeasure::Spent BenchMeasure::time(const std::function<void()>& work) {
     work();
     const double all = seconds_since(start);
     return {all, seconds_communicating() - before};
-}
-
-Breakdown BenchMeasure::breakdown(const Spent& spent, std::int64_t runs) const {
-    const auto repeats = static_cast<double>(runs);
-    Breakdown parts;
-    parts.communication = spent.communicating / repeats;
-    parts.rest = (spent.all - spent.communicating) / repeats;
-    for (const auto& [op, total] : parts_.clock.totals()) {
-        const OpClock::Total mean{total.seconds / repeats, total.calls / runs};
-        parts.operations.emplace(op, mean);
-        parts.rest -= mean.seconds;
-    }
-    return parts;
 }
 
 std::vector<Figure> BenchMeasure::prefill() {

@@ -45,8 +45,6 @@ private:
         double all = 0, communicating = 0;
     };
     Spent time(const std::function<void()>& work);
-    // Of so many runs, that took this together and the clock was told of.
-    Breakdown breakdown(const Spent& spent, std::int64_t runs) const;
     // Times `work`, which runs steps, and counts what they ask.
     void measure(Figure& figure, const std::function<void()>& prepare, const std::function<void()>& work);
     Figure job(int prefix, bool sharing);

@@ -41,6 +41,8 @@ ComputeDevice cpu(const Placement& placement) {
     ComputeDevice chosen;
     chosen.sharing = placement.local_size;
     chosen.level = chosen.name = kernels::level_of(kernels::this_machine());
+    chosen.to_level =
+        "set SLUICE_ISA to a level that all machines have (generic, avx2, avx512 or avx512_bf16)";
     return chosen;
 }
 
@@ -56,6 +58,7 @@ ComputeDevice gpu(Communicator& world, const std::string& comm, const Placement&
     chosen.device = static_cast<int>(index);
     chosen.sharing = ranks_sharing(all, world.rank());
     chosen.level = devices[index].architecture;
+    chosen.to_level = "use GPUs of one architecture";
     chosen.name = devices[index].name;
     if (comm == "self" || comm == "mpi") return chosen;
     const std::string obstacle = obstacle_of_all(world, nccl_obstacle(all));

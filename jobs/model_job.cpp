@@ -105,15 +105,10 @@ int least(Communicator& world, int mine) { return std::ranges::min(gather_values
 // Levels round differently: mixed, the ranks' count and place would show in the results.
 void require_one_level(Communicator& world, const ComputeDevice& compute) {
     const std::vector<std::string> levels = gather_strings(world, compute.level);
-    const char* const advice =
-        compute.family == kernels::Family::Cuda
-            ? "use GPUs of one architecture"
-            : "set SLUICE_ISA to a level that all machines have (generic, avx2, avx512 "
-              "or avx512_bf16)";
     for (std::size_t rank = 1; rank < levels.size(); ++rank) {
         if (levels[rank] == levels[0]) continue;
         throw AgreedError(ExitCode::Usage, fmt::format("rank 0 computes with {}, rank {} with {}: {}",
-                                                       levels[0], rank, levels[rank], advice));
+                                                       levels[0], rank, levels[rank], compute.to_level));
     }
 }
 
@@ -252,7 +247,7 @@ LoadedModel::LoadedModel(Communicator& world, const Setup& setup, Weights weight
                          DType kv_dtype)
     : world_(world), setup_(setup) {
     const ModelConfig& config = setup.checkpoint->config();
-    auto links = setup.compute.linked ? make_nccl_links(world, ops.stream()) : nullptr;
+    auto links = links_of(world, setup, ops);
     run_together(world, "claiming memory", [&] {
         const Activity activity("claiming memory");
         sums_ = make_rank_sums(ops, world, std::move(links));
@@ -288,6 +283,10 @@ ExitCode LoadedModel::run(const ModelJob& job) {
 
 Ops ops_of(const Setup& setup, OpClock* clock) {
     return {setup.compute.family, setup.threads, clock, setup.compute.device};
+}
+
+std::unique_ptr<DeviceLinks> links_of(Communicator& world, const Setup& setup, const Ops& ops) {
+    return setup.compute.linked ? make_nccl_links(world, ops.stream()) : nullptr;
 }
 
 ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job) {

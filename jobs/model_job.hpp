@@ -94,6 +94,9 @@ private:
 // What it computes with, until the job ends.
 Ops ops_of(const Setup& setup, OpClock* clock = nullptr);
 
+// Between the devices that the ranks compute on; null where they have none. Collective.
+std::unique_ptr<DeviceLinks> links_of(Communicator& world, const Setup& setup, const Ops& ops);
+
 // All of it. Runs on every rank of `world`. Errors that a user can act on are agreed upon by all ranks
 // (AgreedError).
 ExitCode run_model_job(Communicator& world, const JobOptions& options, const ModelJob& job);

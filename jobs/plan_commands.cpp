@@ -66,13 +66,8 @@ std::optional<std::string> shard(const Plan& plan, const PlanOptions& options) {
                        options.dtype == "bf16" ? " --dtype bf16" : "");
 }
 
-// What a rank has at its peak, and a gibibyte for the program and its libraries.
-std::uint64_t mebibytes_a_rank(const Mesh& mesh) {
-    const MemoryPlan& memory = mesh.memory;
-    const std::uint64_t most =
-        memory.weights + std::max(memory.workspace + memory.kv, memory.staging) + (1ULL << 30);
-    return (most >> 20) + 1;
-}
+// What a rank has at its peak, and a gibibyte for the program, its libraries, tokenizer and requests.
+std::uint64_t mebibytes_a_rank(const Mesh& mesh) { return ((mesh.memory.host + (1ULL << 30)) >> 20) + 1; }
 
 }  // namespace
 

@@ -1,5 +1,6 @@
 #include "jobs/plan_meshes.hpp"
 
+#include "backend/available_memory.hpp"
 #include "core/error.hpp"
 #include "kernels/args.hpp"
 #include "model/kv_cache.hpp"
@@ -45,7 +46,7 @@ std::string why_not(const ModelConfig& config, int ranks, int slices) {
 class Planner {
 public:
     Planner(const Plan& plan, const PlanOptions& options) : plan_(plan), options_(options) {
-        request_.available = plan.memory;
+        request_.available = plan.claimable;
         request_.host_available = std::numeric_limits<std::uint64_t>::max();  // nobody said
         request_.kv_memory = options.kv_memory;
         request_.kv_dtype = options.kv_dtype;
@@ -107,11 +108,12 @@ private:
             const MemoryPlan mine = plan_memory(config(), {rank, mesh.ranks, plan_.slices}, request);
             mesh.memory.workspace = std::max(mesh.memory.workspace, mine.workspace);
             mesh.memory.staging = std::max(mesh.memory.staging, mine.staging);
+            mesh.memory.host = std::max(mesh.memory.host, mine.host);
             if (mine.pages < mesh.memory.pages) {
                 mesh.memory.pages = mine.pages;
                 mesh.memory.kv = mine.kv;
             }
-            mesh.free = std::min(mesh.free, plan_.memory - mine.weights - mine.workspace - mine.kv);
+            mesh.free = std::min(mesh.free, plan_.claimable - mine.weights - mine.workspace - mine.kv);
         }
     }
 
@@ -155,6 +157,7 @@ Plan make_plan(PlannedModel model, const PlanOptions& options) {
     plan.slices = choose_slices(model, options);
     plan.max_length = options.max_seq_len > 0 ? options.max_seq_len : longest;
     plan.memory = options.memory();
+    plan.claimable = options.gpu() ? claimable_memory(plan.memory, plan.memory) : plan.memory;
     plan.rates = options.rates();
     plan.context = std::min(options.context, plan.max_length);
     plan.model = std::move(model);

@@ -38,8 +38,9 @@ struct Plan {
     PlannedModel model;
     ParameterCount parameters;
     int slices = 0;
-    int max_length = 0;        // of a sequence
-    std::uint64_t memory = 0;  // of a device
+    int max_length = 0;           // of a sequence
+    std::uint64_t memory = 0;     // of a device
+    std::uint64_t claimable = 0;  // of it, as a run finds it
     std::optional<DeviceRates> rates;
     std::vector<int> lengths;  // asked for, and the longest
     int context = 0;           // that estimates are for

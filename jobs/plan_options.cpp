@@ -73,7 +73,9 @@ void add_devices(CLI::App& app, PlanOptions& o) {
            "machine, whose memory is counted where this is left out")
         ->check(CLI::IsMember({"a100", "h100", "h200", "cuda", "cpu"}).description(""))
         ->group(group);
-    app.add_option("--device-memory", o.device_memory, "Memory of each, e.g. 80GiB [as --device has]")
+    app.add_option("--device-memory", o.device_memory,
+                   "Memory of each, e.g. 80GiB; of a GPU, 1 GiB or a 64th is left to what nobody counts [as "
+                   "--device has]")
         ->group(group);
     app.add_option("--bandwidth", o.bandwidth, "Of its memory, a second, e.g. 3.35TB [as --device has]")
         ->group(group);

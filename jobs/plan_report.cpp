@@ -36,7 +36,10 @@ std::string head_text(const Plan& plan, const PlanOptions& options) {
                         billions(plan.parameters.total), billions(plan.parameters.active),
                         config.mtp_layers > 0 ? " (without the multi-token-prediction layer)" : "");
     text += fmt::format("  stored as   {}, {} slices\n", storage_text(plan.model), plan.slices);
-    text += fmt::format("  devices     {} of {}, {} a node\n", options.devices, bytes_text(plan.memory),
+    text += fmt::format("  devices     {} of {}{}, {} a node\n", options.devices, bytes_text(plan.memory),
+                        plan.claimable == plan.memory ? ""
+                                                      : fmt::format(" ({} of it not to be claimed)",
+                                                                    bytes_text(plan.memory - plan.claimable)),
                         options.devices_per_node);
     text += fmt::format("  a sequence  at most {} tokens; KV cache in {}\n", plan.max_length,
                         name_of(options.kv_dtype));
@@ -145,6 +148,7 @@ Json mesh_json(const Plan& plan, const Mesh& mesh) {
     json["kv_bytes_per_token"] = mesh.kv_token;
     if (!mesh.fits()) return json;
     json["staging"] = mesh.memory.staging;
+    json["host_memory"] = mesh.memory.host;
     json["kv_cache"] = mesh.memory.kv;
     json["kv_pages"] = mesh.memory.pages;
     json["free"] = mesh.free;
@@ -182,7 +186,10 @@ std::string plan_json(const Plan& plan, const PlanOptions& options) {
     Json json{{"model", model_json(plan)},
               {"slices", plan.slices},
               {"devices",
-               {{"count", options.devices}, {"per_node", options.devices_per_node}, {"memory", plan.memory}}},
+               {{"count", options.devices},
+                {"per_node", options.devices_per_node},
+                {"memory", plan.memory},
+                {"claimable", plan.claimable}}},
               {"limits", {{"max_seq_len", plan.max_length}, {"kv_dtype", name_of(options.kv_dtype)}}},
               {"context", plan.context}};
     if (plan.rates) {

@@ -9,7 +9,9 @@
 #include "jobs/job_files.hpp"
 #include "jobs/model_job.hpp"
 #include "jobs/selftest_sums.hpp"
+#include "kernels/workspace.hpp"
 #include "model/catalog.hpp"
+#include "model/rank_sums.hpp"
 #include "text/posix_file.hpp"
 #include "text/prompt_file.hpp"
 
@@ -24,9 +26,13 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace sluice {
@@ -227,15 +233,44 @@ void compare_clocks(Communicator& world, Report& report) {
                                             rank_of(latest), report.hosts()[rank_of(latest)]));
 }
 
-void check_collectives(Communicator& world, Report& report) {
-    // Around the sizes at which the way of summing changes, those of activations, and more than one piece.
-    constexpr std::size_t kSizes[] = {1, 7, 4096, std::size_t{7168} * 64, std::size_t{4} << 20U};
+// Around the sizes at which the way of summing changes, those of activations, and more than one piece.
+constexpr std::size_t kSizes[] = {1, 7, 4096, std::size_t{7168} * 64, (std::size_t{4} << 20U) + 4096};
+constexpr std::string_view kSumsAreRight = "sums of 1 to 4198400 floats are right to the bit";
+
+std::string wrong_of_all_sizes(const std::function<std::string(std::size_t)>& wrong_of) {
     std::string wrong;
     for (const std::size_t count : kSizes) {
-        const std::string each = wrong_sums(world, count);
+        const std::string each = wrong_of(count);
         if (wrong.empty()) wrong = each;
     }
-    report.compare("all_reduce", wrong, "sums of 1 to 4194304 floats are right to the bit");
+    return wrong;
+}
+
+// As the job would add what its operations leave in their memory.
+void check_device_sums(Communicator& world, Report& report, const Setup& setup) {
+    std::optional<Ops> ops;
+    const auto work = [&] {
+        ops.emplace(ops_of(setup));
+        return std::string();
+    };
+    if (report.on_each("device", work).empty()) return;
+    auto links = links_of(world, setup, *ops);
+    const char* const way = links != nullptr                               ? "between linked GPUs"
+                            : kernels::works_on_host(setup.compute.family) ? "in the host's memory"
+                                                                           : "by way of the host";
+    std::unique_ptr<DeviceSums> sums;
+    const auto claim = [&] {
+        sums = make_rank_sums(*ops, world, std::move(links));
+        return std::string();
+    };
+    if (report.on_each("device sums", claim).empty()) return;
+    const auto wrong_of = [&](std::size_t count) { return wrong_device_sums(world, *ops, *sums, count); };
+    report.compare("device sums", wrong_of_all_sizes(wrong_of), fmt::format("{}: {}", way, kSumsAreRight));
+}
+
+void check_collectives(Communicator& world, Report& report) {
+    const auto wrong_of = [&](std::size_t count) { return wrong_sums(world, count); };
+    report.compare("all_reduce", wrong_of_all_sizes(wrong_of), kSumsAreRight);
     constexpr std::size_t kBytes = (std::size_t{1} << 20U) + 3;
     const std::string from_first = wrong_broadcast(world, kBytes, 0);
     const std::string from_last = wrong_broadcast(world, kBytes, world.size() - 1);
@@ -263,7 +298,10 @@ ExitCode selftest(Communicator& world, const JobOptions& options) {
     Report report(world);
     show_ranks(world, report, options);
     compare_clocks(world, report);
-    if (const auto setup = plan(world, report, options)) check_model(world, report, *setup, options);
+    if (const auto setup = plan(world, report, options)) {
+        check_model(world, report, *setup, options);
+        check_device_sums(world, report, *setup);
+    }
     check_prompts(world, report, options);
     check_output(world, report, options);
     check_collectives(world, report);

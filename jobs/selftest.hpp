@@ -1,4 +1,5 @@
-// Checks in a minute what a long job rests on: the ranks, their memory, the files, and the sums between them.
+// Checks in a minute what a long job rests on: the ranks, their memory, the files, and the sums between them
+// and between what they compute on.
 #pragma once
 
 #include "comm/communicator.hpp"

@@ -70,12 +70,12 @@ double median_seconds(Communicator& world, const std::function<void()>& call) {
     return seconds[seconds.size() / 2];
 }
 
-}  // namespace
-
-std::string wrong_sums(Communicator& world, std::size_t count) {
+// `sum` makes of this rank's values the sums over all ranks.
+std::string wrong_sums_by(Communicator& world, std::size_t count,
+                          const std::function<void(std::span<float>)>& sum) {
     std::vector<float> values(count);
     for (std::size_t i = 0; i < count; ++i) values[i] = value_of(world.rank(), i);
-    world.all_reduce_sum(values);
+    sum(values);
     const std::size_t stride =
         kPiece * std::max<std::size_t>(1, count * static_cast<std::size_t>(world.size()) / kMostValues);
     for (std::size_t first = 0; first < count; first += stride) {
@@ -89,6 +89,23 @@ std::string wrong_sums(Communicator& world, std::size_t count) {
         }
     }
     return "";
+}
+
+}  // namespace
+
+std::string wrong_sums(Communicator& world, std::size_t count) {
+    return wrong_sums_by(world, count, [&](std::span<float> values) { world.all_reduce_sum(values); });
+}
+
+std::string wrong_device_sums(Communicator& world, const Ops& ops, DeviceSums& sums, std::size_t count) {
+    const Tensor room(ops.memory(), DType::F32, {static_cast<std::int64_t>(count)});
+    auto* const here = room.view().as<float>();
+    return wrong_sums_by(world, count, [&](std::span<float> values) {
+        ops.upload(values.data(), here, values.size_bytes());
+        sums.all_reduce_sum(here, count);
+        sums.wait();
+        ops.download(here, values.data(), values.size_bytes());
+    });
 }
 
 std::string wrong_broadcast(Communicator& world, std::size_t count, int root) {

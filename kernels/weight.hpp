@@ -72,8 +72,9 @@ struct PackArgs {
     // Activation scales rounded up to powers of two (DeepSeek-V3.1's "ue8m0"); with Products::Fp8 only.
     bool power_of_two_scales = false;
     Packed* out = nullptr;
-    // Nothing is packed: `out` gets a weight that knows its sizes and has no values, on any machine. Values
-    // and scales are then not read: values may be null, scales must be there where there are some.
+    // Nothing is packed: `out` gets a weight that knows its sizes and has no values. Values and scales are
+    // then not read: values may be null, scales must be there where there are some. Of any family:
+    // packed_sizes().
     bool sizes_only = false;
 };
 

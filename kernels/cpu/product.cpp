@@ -54,8 +54,8 @@ bool gates_panels(const PackedWeight& weight) { return weight.rows % (2 * kPanel
 constexpr std::int64_t round_up(std::int64_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // An odd number of cache lines, so that the rows of a tile do not all fall in the same cache set.
-std::int64_t row_bytes(const JobPlan& job) {
-    return (round_up(job.weight->pairs * 2 * job.isa->x_bytes) / 64 | 1) * 64;
+std::int64_t row_bytes(const CpuWeight& weight, std::int64_t x_bytes) {
+    return (round_up(weight.pairs * 2 * x_bytes) / 64 | 1) * 64;
 }
 
 std::int64_t x_bytes(const JobPlan& job) { return job.job->rows * job.row_bytes; }
@@ -70,6 +70,10 @@ std::int64_t scale_bytes(const JobPlan& job) {
     return job.weight->products == Products::Fp8 ? round_up(job.job->rows * job.weight->blocks * 4) : 0;
 }
 
+std::int64_t scratch_bytes(const JobPlan& job, Outputs outputs) {
+    return x_bytes(job) + scale_bytes(job) + ungated_bytes(job, outputs);
+}
+
 void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
     plan.jobs.clear();
     plan.rows = plan.widest_row = 0;
@@ -82,11 +86,11 @@ void plan_jobs(Plan& plan, const ProductArgs& args, const Level& level) {
         entry.job = &job;
         entry.weight = static_cast<const CpuWeight*>(job.weight);
         entry.isa = entry.weight->products == Products::F32 ? level.float_products : level.products;
-        entry.row_bytes = row_bytes(entry);
+        entry.row_bytes = row_bytes(*entry.weight, entry.isa->x_bytes);
         entry.first_row = plan.rows;
         plan.rows += job.rows;
         plan.widest_row = std::max(plan.widest_row, entry.weight->cols);
-        bytes += x_bytes(entry) + scale_bytes(entry) + ungated_bytes(entry, args.outputs);
+        bytes += scratch_bytes(entry, args.outputs);
         plan.jobs.push_back(entry);
     }
     std::byte* memory = plan.x.at_least(static_cast<std::size_t>(bytes));
@@ -257,6 +261,27 @@ bool fits(const ProductArgs& args, bool level) {
 }
 
 }  // namespace
+
+std::size_t most_product_scratch(const ProductArgs& args) {
+    std::int64_t bytes = 0;
+    for (const ProductJob& job : args.jobs) {
+        JobPlan entry;
+        entry.job = &job;
+        entry.weight = static_cast<const CpuWeight*>(job.weight);
+        entry.row_bytes = row_bytes(*entry.weight, sizeof(float));
+        bytes += scratch_bytes(entry, args.outputs);
+    }
+    return static_cast<std::size_t>(bytes);
+}
+
+std::size_t most_expert_product_scratch(const ExpertProductArgs& args) {
+    if (args.experts.empty()) return 0;
+    ProductJob all;
+    all.weight = args.experts.front().get();
+    all.rows = args.most_rows;
+    // An expert's scales begin a cache line, and so do its outputs that wait for their gate.
+    return most_product_scratch({{&all, 1}, args.outputs}) + args.experts.size() * 2 * 64;
+}
 
 bool fits_product_generic(const ProductArgs& args, const Machine& /*machine*/) { return fits(args, true); }
 void run_product_generic(const ProductArgs& args, const Execution& execution) {

@@ -4,7 +4,14 @@
 #include "kernels/args.hpp"
 #include "kernels/kernel.hpp"
 
+#include <cstddef>
+
 namespace sluice::kernels::cpu {
+
+// What they keep of a call for the next one, whatever the machine: its rows, as float32 at most, their
+// scales, and outputs that wait for their gate. A thread's tile, which is a few hundred KiB, is not in it.
+std::size_t most_product_scratch(const ProductArgs& args);
+std::size_t most_expert_product_scratch(const ExpertProductArgs& args);
 
 bool fits_product_generic(const ProductArgs& args, const Machine& machine);
 void run_product_generic(const ProductArgs& args, const Execution& execution);

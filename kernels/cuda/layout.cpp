@@ -1,6 +1,5 @@
 // How a packed weight lies in device memory; needs no device.
 #include "core/error.hpp"
-#include "kernels/cuda/run.hpp"
 #include "kernels/cuda/weight.hpp"
 #include "kernels/grid.hpp"
 
@@ -83,7 +82,5 @@ std::shared_ptr<CudaWeight> lay_out(const PackArgs& args) {
     weight->bytes = aligned(static_cast<std::size_t>(weight->shape.bytes()));
     return weight;
 }
-
-void run_sizes(const PackArgs& args, const Execution& /*execution*/) { *args.out = lay_out(args); }
 
 }  // namespace sluice::kernels::cuda

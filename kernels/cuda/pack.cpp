@@ -86,7 +86,6 @@ void put_rows(const PackArgs& args, const WeightShape& shape, std::int64_t first
 void run_pack(const PackArgs& args, const Execution& execution) {
     const std::shared_ptr<CudaWeight> weight = lay_out(args);
     *args.out = weight;
-    if (args.sizes_only) return;
     const WeightShape& shape = weight->shape;
     weight->memory = allocate_block(weight->bytes);
     std::vector<float> scales(

@@ -24,8 +24,6 @@ inline constexpr int kMostListed = 4096;
 inline constexpr std::int64_t kWidestSlice = 1 << 19;
 
 void run_pack(const PackArgs& args, const Execution& execution);
-// Of a call for sizes only; in every build, and on machines without a GPU.
-void run_sizes(const PackArgs& args, const Execution& execution);
 // Whether all weights are packed for these kernels.
 bool are_packed(const ProductArgs& args);
 bool are_packed(const ExpertProductArgs& args);

@@ -22,12 +22,6 @@ unsigned threads_for(int chunks, int each) {
     return static_cast<unsigned>(std::clamp((chunks + each - 1) / each, 1, kMostWarpsOfBlock) * kWarp);
 }
 
-int chunks_of(const VocabArgs& args) {
-    return static_cast<int>((args.widest_slice + kVocabChunk - 1) / kVocabChunk);
-}
-
-int slices_of(const VocabArgs& args) { return static_cast<int>(args.first_id.size()) - 1; }
-
 __device__ __forceinline__ float greatest(const Quad& quad) {
     return fmaxf(fmaxf(quad.v[0], quad.v[1]), fmaxf(quad.v[2], quad.v[3]));  // NaN aside
 }
@@ -165,12 +159,6 @@ __global__ void __launch_bounds__(kMostWarpsOfBlock* kWarp)
 }
 
 }  // namespace
-
-std::size_t vocab_workspace(const VocabArgs& args) {
-    if (args.rows.empty()) return 0;
-    return args.rows.size() * static_cast<std::size_t>(slices_of(args) * chunks_of(args)) *
-           sizeof(VocabChunk);
-}
 
 void run_vocab(const VocabArgs& args, const Execution& execution) {
     const auto rows = static_cast<unsigned>(args.rows.size());

@@ -5,6 +5,7 @@
 #include "kernels/args.hpp"
 #include "kernels/cuda/quad.cuh"
 #include "kernels/cuda/reduce.cuh"
+#include "kernels/cuda/vocab_chunk.hpp"
 
 #include <cuda_runtime.h>
 
@@ -12,14 +13,8 @@
 
 namespace sluice::kernels::cuda {
 
-inline constexpr int kVocabChunk = 4 * kWarp;
+static_assert(kVocabChunk == 4 * kWarp);
 inline constexpr int kWordsOfChunk = kVocabChunk / 32;
-
-// The masses are taken from the chunk's own maximum; NaN says that a logit is NaN or +infinity.
-struct alignas(16) VocabChunk {
-    float plain_max, max;
-    float plain_sum, sum;
-};
 
 struct VocabSlice {
     const float* raw;  // `count` logits

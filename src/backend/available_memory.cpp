@@ -52,6 +52,11 @@ std::uint64_t control_groups_leave() {
     return least;
 }
 
+// The arrays of a step, recorded steps, and what the driver and libraries take when they are first used; and
+// claims are rounded up.
+constexpr std::uint64_t kReserve = std::uint64_t{1} << 30;
+constexpr std::uint64_t kReservedShare = 64;
+
 }  // namespace
 
 std::uint64_t available_host_memory() {
@@ -63,8 +68,15 @@ std::uint64_t available_host_memory() {
     return std::min(available, control_groups_leave());
 }
 
+std::uint64_t claimable_memory(std::uint64_t free, std::uint64_t total) {
+    const std::uint64_t reserve = std::max(kReserve, total / kReservedShare);
+    return free > reserve ? free - reserve : 0;
+}
+
 std::uint64_t available_memory(kernels::Family family, int device) {
-    return family == kernels::Family::Cuda ? cuda_free_memory(device) : available_host_memory();
+    if (family != kernels::Family::Cuda) return available_host_memory();
+    const CudaMemory memory = cuda_memory(device);
+    return claimable_memory(memory.free, memory.total);
 }
 
 }  // namespace sluice

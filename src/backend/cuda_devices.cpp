@@ -3,19 +3,9 @@
 
 #include <fmt/core.h>
 
-#include <algorithm>
-
 #include <cuda_runtime_api.h>
 
 namespace sluice {
-namespace {
-
-// For what no plan counts: the arrays of a step, recorded steps, and what the driver and libraries take when
-// they are first used; and claims are rounded up.
-constexpr std::uint64_t kReserve = std::uint64_t{1} << 30;
-constexpr std::uint64_t kReservedShare = 64;
-
-}  // namespace
 
 std::vector<Device> cuda_devices() {
     int count = 0;  // left alone by the call when there is no driver
@@ -49,12 +39,11 @@ std::string cuda_obstacle(int device) {
     return obstacle.empty() ? kernels::cuda::obstacle_of(device) : obstacle;
 }
 
-std::uint64_t cuda_free_memory(int device) {
+CudaMemory cuda_memory(int device) {
     std::size_t free = 0, total = 0;
     SLUICE_CUDA_CHECK(cudaSetDevice(device));
     SLUICE_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    const std::uint64_t reserve = std::max<std::uint64_t>(kReserve, total / kReservedShare);
-    return free > reserve ? free - reserve : 0;
+    return {free, total};
 }
 
 }  // namespace sluice

@@ -1,6 +1,6 @@
 #include "backend/cuda_measure.hpp"
 
-#include "backend/devices.hpp"
+#include "backend/available_memory.hpp"
 #include "kernels/cuda/ceilings.hpp"
 #include "kernels/cuda/event.hpp"
 
@@ -67,7 +67,8 @@ std::unique_ptr<OpTimer> make_cuda_timer(OpClock& clock, void* stream) {
 
 std::unique_ptr<CeilingMeter> make_cuda_ceilings(std::size_t bytes, int device, void* stream) {
     if (bytes == 0)
-        bytes = std::min<std::size_t>(kernels::cuda::kStreamBytes, cuda_free_memory(device) / kShareOfFree);
+        bytes = std::min<std::size_t>(kernels::cuda::kStreamBytes,
+                                      available_memory(kernels::Family::Cuda, device) / kShareOfFree);
     return std::make_unique<CudaCeilings>(bytes, stream);
 }
 

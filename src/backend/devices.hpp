@@ -24,7 +24,11 @@ std::string cuda_obstacle();
 // Or on this one of them: that, or kernels that it cannot run. The calling thread uses it from now on.
 std::string cuda_obstacle(int device);
 
-// Bytes that nobody has claimed of one of them, but for what the driver takes by itself.
-std::uint64_t cuda_free_memory(int device);
+struct CudaMemory {
+    std::uint64_t free = 0, total = 0;  // bytes; free is what nobody has claimed
+};
+
+// Of one of them; what the driver takes by itself is not free.
+CudaMemory cuda_memory(int device);
 
 }  // namespace sluice

@@ -12,7 +12,7 @@ std::string cuda_obstacle() {
 
 std::string cuda_obstacle(int) { return cuda_obstacle(); }
 
-std::uint64_t cuda_free_memory(int) { return 0; }
+CudaMemory cuda_memory(int) { return {}; }
 
 std::unique_ptr<Backend> make_cuda_backend(int) {
     fail(ExitCode::Usage, "no GPU to compute on: {}", cuda_obstacle());

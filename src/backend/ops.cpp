@@ -39,6 +39,12 @@ void Ops::run(std::string_view op, const Args& args) const {
     if (times()) timer_->end();
 }
 
+void Ops::timed(std::string_view name, const std::function<void()>& queue) const {
+    if (times()) timer_->begin(name);
+    queue();
+    if (times()) timer_->end();
+}
+
 Packed Ops::pack(const kernels::PackArgs& args) const {
     Packed packed;
     kernels::PackArgs filled = args;

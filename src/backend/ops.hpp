@@ -163,6 +163,10 @@ public:
 
     void vocab(const kernels::VocabArgs& args) const;
 
+    // What others queue between the operations: the clock is told of it as of one. `name` is a string
+    // literal.
+    void timed(std::string_view name, const std::function<void()>& queue) const;
+
 private:
     bool times() const { return timer_ != nullptr && tells_clock_; }
     template <class Args>

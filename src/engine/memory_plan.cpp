@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "core/units.hpp"
 #include "kernels/args.hpp"
+#include "kernels/workspace.hpp"
 #include "model/kv_cache.hpp"
 #include "model/weights.hpp"
 
@@ -50,9 +51,8 @@ BatchLimits complete(BatchLimits given, int rows) {
     return batch;
 }
 
-// `together`: weights lie in the host's memory, as what is read does.
-void require_room_to_load(const MemoryPlan& plan, const MemoryRequest& request, bool together,
-                          const Shard& shard) {
+void require_room_to_load(const MemoryPlan& plan, const MemoryRequest& request, const Shard& shard) {
+    const bool together = kernels::works_on_host(request.family);  // the weights, and what is read of them
     const std::uint64_t weights = together ? plan.weights : 0;
     const std::uint64_t available = together ? request.available : request.host_available;
     require(weights + plan.staging <= available, ExitCode::Checkpoint,
@@ -97,6 +97,9 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
         kv_budget(request, left, page, one * static_cast<std::uint64_t>(request.sequences));
     plan.pages = static_cast<int>(std::min<std::uint64_t>(budget / page, 1U << 24));
     plan.kv = static_cast<std::uint64_t>(plan.pages) * page;
+    plan.host = plan.staging;
+    if (kernels::works_on_host(request.family))
+        plan.host = plan.weights + std::max(plan.workspace + plan.kv, plan.staging);
 
     const std::string sum = fmt::format(
         "weights {} + workspace {} + KV cache {} ({} pages of {}) on each rank, where {} is available",
@@ -106,7 +109,7 @@ MemoryPlan plan_memory(const ModelConfig& config, const Shard& shard, const Memo
             "the model does not fit in memory: {}. Use more ranks (this checkpoint runs on {}), or a smaller "
             "--kv-memory, --max-batch or --max-batch-tokens",
             sum, possible_ranks(shard.slices));
-    require_room_to_load(plan, request, request.family != kernels::Family::Cuda, shard);
+    require_room_to_load(plan, request, shard);
     require(static_cast<std::uint64_t>(plan.pages) >= one, ExitCode::Checkpoint,
             "one sequence of {} tokens needs {} of KV cache: {}. Give --kv-memory that much, or a smaller "
             "--max-seq-len",

@@ -26,6 +26,8 @@ struct MemoryPlan {
     std::uint64_t weights = 0, workspace = 0, kv = 0;
     // Of the host's memory, while weights are loaded: beside them, if they are there.
     std::uint64_t staging = 0;
+    // The most of the host's memory that is taken at once. What a GPU holds is none of it.
+    std::uint64_t host = 0;
     int pages = 0;
 };
 

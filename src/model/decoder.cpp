@@ -134,13 +134,7 @@ std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const
                             kernels::Family family) {
     MeasuringMemory memory;
     const Decoder::Workspace measured(memory, config, shard, limits);
-    if (family == kernels::Family::Cuda)
-        return memory.total() + op_workspace_bytes(config, shard, limits, family);
-    // Products copy their activations, as float32 at most: each choice of an expert has a row.
-    const Widths w = widths_of(config, shard);
-    const std::int64_t dense = std::max({std::int64_t{config.dim}, w.values, w.attended, w.hidden});
-    const std::int64_t routed = w.top_k * std::max<std::int64_t>(config.dim, w.expert_hidden);
-    return memory.total() + static_cast<std::size_t>(limits.rows * std::max(dense, routed)) * sizeof(float);
+    return memory.total() + op_workspace_bytes(config, shard, limits, family);
 }
 
 Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights, const DecoderLimits& limits,

@@ -11,7 +11,7 @@ namespace {
 
 using kernels::Outputs;
 
-// Goes through the operations of Decoder, each with the most rows that it can have.
+// Goes through the operations of a step, each with the most rows that it can have.
 class OpWorkspace {
 public:
     OpWorkspace(const Shard& shard, const DecoderLimits& limits, kernels::Family family)
@@ -54,6 +54,21 @@ public:
         if (!weights.shared) return;
         product(weights.shared->gate_up, limits_.rows, Outputs::Gated);
         product(weights.shared->down, limits_.rows);
+    }
+
+    // Of the tokens that are chosen or scored.
+    void vocabulary(int size) {
+        const std::vector<kernels::VocabRow> rows(static_cast<std::size_t>(limits_.logit_rows));
+        std::vector<std::int32_t> first_id;
+        kernels::VocabArgs args;
+        for (int slice = 0; slice <= shard_.count(); ++slice) {
+            const Range ids = part_of(size, shard_.first() + slice, shard_.slices);
+            first_id.push_back(static_cast<std::int32_t>(ids.begin));
+            if (slice < shard_.count()) args.widest_slice = std::max(args.widest_slice, ids.size());
+        }
+        args.rows = rows;
+        args.first_id = first_id;
+        take(args);
     }
 
 private:
@@ -114,6 +129,7 @@ std::size_t op_workspace_bytes(const ModelConfig& config, const Shard& shard, co
                    spec.feed_forward);
     }
     workspace.product(weights.head, limits.logit_rows);
+    workspace.vocabulary(config.vocab);
     return workspace.most();
 }
 

@@ -7,7 +7,8 @@
 
 namespace sluice {
 
-// The most of Execution::workspace that an operation of the decoder asks for, in bytes. No device is asked.
+// The most scratch memory that an operation of the decoder takes, or of what chooses tokens from its logits,
+// in bytes (kernels/workspace.hpp): they share it. No device is asked.
 std::size_t op_workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
                                kernels::Family family);
 

@@ -38,6 +38,25 @@ private:
     std::vector<Tensor> rooms_;
 };
 
+// Tells the clock of the operations of what is moved between them.
+class TimedLinks final : public DeviceLinks {
+public:
+    TimedLinks(const Ops& ops, std::unique_ptr<DeviceLinks> links) : ops_(ops), links_(std::move(links)) {}
+
+    int rank() const override { return links_->rank(); }
+    int size() const override { return links_->size(); }
+    void all_gather(const float* mine, float* all, std::size_t each) override {
+        ops_.timed(kLinksName, [&] { links_->all_gather(mine, all, each); });
+    }
+    void exchange(const float* parts, float* got, std::size_t each) override {
+        ops_.timed(kLinksName, [&] { links_->exchange(parts, got, each); });
+    }
+
+private:
+    const Ops& ops_;
+    std::unique_ptr<DeviceLinks> links_;
+};
+
 }  // namespace
 
 std::unique_ptr<DeviceSums> make_rank_sums(const Ops& ops, Communicator& ranks,
@@ -45,7 +64,7 @@ std::unique_ptr<DeviceSums> make_rank_sums(const Ops& ops, Communicator& ranks,
     if (ops.memory().place() == Place::Host) return make_host_sums(ranks);
     auto device = std::make_unique<OpsDevice>(ops);
     if (links == nullptr) return make_staged_sums(ranks, std::move(device));
-    return make_linked_sums(std::move(links), std::move(device));
+    return make_linked_sums(std::make_unique<TimedLinks>(ops, std::move(links)), std::move(device));
 }
 
 }  // namespace sluice

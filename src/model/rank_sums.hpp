@@ -6,8 +6,13 @@
 #include "comm/device_sums.hpp"
 
 #include <memory>
+#include <string_view>
 
 namespace sluice {
+
+// By this name a clock is told of what links move: from when it could begin to when it is there, which is
+// also the wait for other ranks.
+inline constexpr std::string_view kLinksName = "links";
 
 // `links`: between the devices that the ranks' operations work on; null: by way of the host, if that is not
 // where they work anyway. `ops` and `ranks` must outlive the sums.

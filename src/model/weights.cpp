@@ -3,6 +3,7 @@
 #include "checkpoint/layout.hpp"
 #include "checkpoint/read_ahead.hpp"
 #include "core/error.hpp"
+#include "kernels/workspace.hpp"
 #include "model/embedding_table.hpp"
 
 #include <algorithm>
@@ -220,18 +221,10 @@ private:
 
     Packed pack(PackArgs args) {
         args.power_of_two_scales = config_.quantization.power_of_two_scales;
-        const Packed packed = ops_ == nullptr ? sizes_of(args) : ops_->pack(args);
+        const Packed packed = ops_ == nullptr ? kernels::packed_sizes(family_, args) : ops_->pack(args);
         bytes_.all += packed->bytes;
         bytes_.packed += packed->bytes;
         return packed;
-    }
-
-    Packed sizes_of(PackArgs args) const {
-        Packed sizes;
-        args.out = &sizes;
-        args.sizes_only = true;
-        kernels::choose(family_, args, kernels::this_machine()).run(args, {});
-        return sizes;
     }
 
     // Outputs below one another: all slices of the first tensor, then of the next.

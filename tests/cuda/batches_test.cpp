@@ -26,13 +26,9 @@ Packed sizes_of(std::int64_t rows, std::int64_t cols_of_segment) {
         part.matrix.cols = cols_of_segment;
     }
     parts[1].segment = 1;
-    Packed sizes;
     PackArgs args;
     args.parts = parts;
-    args.out = &sizes;
-    args.sizes_only = true;
-    choose(Family::Cuda, args, Machine{}).run(args, {});
-    return sizes;
+    return packed_sizes(Family::Cuda, args);
 }
 
 ProductJob job_of(const Packed& weight, std::int64_t rows) {

@@ -22,12 +22,5 @@ TYPED_TEST(CudaChoice, IsTheFamilysOwnKernelWhereThereIsAGpu) {
     EXPECT_EQ(choose(Family::Cpu, TypeParam{}, machine).family, Family::Cpu);
 }
 
-// Memory is planned on other machines than those that will run.
-TEST(CudaChoiceOfPacking, CountsOnAnyMachine) {
-    PackArgs args;
-    args.sizes_only = true;
-    EXPECT_EQ(choose(Family::Cuda, args, Machine{}).name, "cuda.sizes");
-}
-
 }  // namespace
 }  // namespace sluice::kernels

@@ -97,6 +97,39 @@ TEST_F(CudaSums, HaveTheBitsOfTheHosts) {
     }
 }
 
+// Gives what two ranks have where both have the same; queued, as NCCL's calls are.
+class Mirrors final : public DeviceLinks {
+public:
+    explicit Mirrors(const Ops& ops) : ops_(ops) {}
+    int rank() const override { return 0; }
+    int size() const override { return 2; }
+    void all_gather(const float* mine, float* all, std::size_t each) override {
+        for (float* to : {all, all + each}) ops_.upload(mine, to, each * sizeof(float));
+    }
+    void exchange(const float* parts, float* got, std::size_t each) override { all_gather(parts, got, each); }
+
+private:
+    const Ops& ops_;
+};
+
+// What GPUs exchange is told apart from what they compute: a small sum by one call, a large one by two.
+TEST_F(CudaSums, TellTheClockOfWhatLinksMove) {
+    OpClock clock;
+    const Ops ops(Family::Cuda, 1, &clock);
+    const auto self = make_self();
+    const auto sums = make_rank_sums(ops, *self, std::make_unique<Mirrors>(ops));
+    const Tensor here = on_device(ops, std::vector<float>(40'000, 3));
+    sums->all_reduce_sum(here.view().as<float>(), 400);
+    sums->wait();
+    ASSERT_EQ(clock.totals().count(kLinksName), 1U);
+    EXPECT_EQ(clock.totals().at(kLinksName).calls, 1);
+    EXPECT_EQ(on_host(ops, here.view())[399], 6);
+    sums->all_reduce_sum(here.view().as<float>(), 40'000);
+    sums->wait();
+    EXPECT_EQ(clock.totals().at(kLinksName).calls, 3);
+    EXPECT_GT(clock.totals().at(kLinksName).seconds, 0);
+}
+
 // The logits of all ranks, side by side as one rank has them: [rows, vocabulary].
 std::vector<float> logits_on(int size, const std::string& model, bool linked) {
     constexpr int kRows = 4;

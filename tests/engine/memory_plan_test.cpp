@@ -4,7 +4,9 @@
 #include "checkpoint/sluice_checkpoint.hpp"
 #include "core/json.hpp"
 #include "core/units.hpp"
+#include "kernels/workspace.hpp"
 #include "model/kv_cache.hpp"
+#include "model/op_workspace.hpp"
 #include "model/weights.hpp"
 #include "support/scratch_folder.hpp"
 #include "support/small_model.hpp"
@@ -14,6 +16,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace sluice::test {
 namespace {
@@ -252,6 +255,24 @@ TEST_F(PlanMemory, StepsAreAsLargeAsATenthOfWhatIsLeftAllows) {
     EXPECT_EQ(chosen(0, {0, 16}, false), std::pair(16, 16));
     EXPECT_EQ(chosen(0, {100, 0}, false), std::pair(100, 200)) << "prompts have room beside all that decode";
     EXPECT_EQ(chosen(1ULL << 40, {1, 0}, false), std::pair(1, 1024));
+}
+
+// On a GPU the operations need memory besides their arrays, and among them what reads the logits: of a large
+// vocabulary and narrow layers it needs the most.
+TEST_F(PlanMemory, OperationsAreCountedUpToTheChoiceOfTokens) {
+    config_.vocab = 1 << 19;
+    const DecoderLimits limits{1024, 1024, 640};
+    const std::size_t most = op_workspace_bytes(config_, shard_, limits, kernels::Family::Cuda);
+    const std::vector<kernels::VocabRow> rows(1024);
+    const std::int32_t first_id[] = {1 << 18, 3 << 17, 1 << 19};  // two of four slices
+    kernels::VocabArgs args;
+    args.rows = rows;
+    args.first_id = first_id;
+    args.widest_slice = 1 << 17;
+    EXPECT_EQ(most, kernels::most_workspace(kernels::Family::Cuda, args));
+    EXPECT_EQ(workspace_bytes(config_, shard_, limits, kernels::Family::Cuda) - most,
+              workspace_bytes(config_, shard_, limits, kernels::Family::Reference))
+        << "the same arrays, and nothing besides";
 }
 
 // Where steps of 1024 rows leave too little for the cache, those of 512 do not.

@@ -290,6 +290,42 @@ TEST_F(PlanTest, GpusAreAskedForByTheirName) {
     }
 }
 
+// The program itself, on an emulated GPU of 8 GiB.
+TEST_F(PlanTest, AGpuHoldsThePagesThatWerePlanned) {
+    program_ = SLUICE_GENERATE_EMULATED;
+    folder_.put("in.txt", "First Citizen:\n");
+    const Words limits{"--kv-memory", "90%", "--max-seq-len", "256"};
+    const OrderedJson one = mesh(
+        planned(Words{"--config", checkpoint("v3").string(), "--device", "cuda", "--device-memory", "8GiB"} +
+                limits),
+        1);
+    const Ending job =
+        run(files("v3", "in.txt", "out.jsonl") + limits + Words{"--device", "cuda", "--dry-run"});
+    ASSERT_EQ(job.code, 0) << job.err;
+    EXPECT_THAT(job.err, HasSubstr("(" + std::to_string(one["kv_pages"].get<int>() * 64) + " tokens)"));
+    EXPECT_LT(one["kv_cache"].get<std::uint64_t>(), 7ULL << 30) << "a gibibyte is left";
+}
+
+// What a GPU holds is no memory of its host.
+TEST_F(PlanTest, JobsAskForTheHostsMemoryThatTheyTake) {
+    const auto asked = [&](const Words& device) {
+        const OrderedJson plan = planned(
+            Words{"--config", config("Llama-3.1-8B"), "--max-seq-len", "8192", "--kv-memory", "8GiB"} +
+            device);
+        const OrderedJson one = mesh(plan, 1);
+        const std::string sbatch = plan["recommended"]["sbatch"];
+        const std::uint64_t bytes = one["host_memory"].get<std::uint64_t>() + (1ULL << 30);
+        EXPECT_THAT(sbatch, HasSubstr(fmt::format("--mem={}M ", (bytes >> 20) + 1)));
+        return one;
+    };
+    const OrderedJson gpu = asked({"--device", "h100"});
+    EXPECT_EQ(gpu["host_memory"], gpu["staging"]);
+    const OrderedJson cpu = asked({"--device-memory", "80GB"});
+    EXPECT_EQ(
+        cpu["host_memory"].get<std::uint64_t>(),
+        cpu["weights"]["bytes"].get<std::uint64_t>() + cpu["workspace"].get<std::uint64_t>() + (8ULL << 30));
+}
+
 // On any machine, also one without a GPU or the code for it.
 TEST_F(PlanTest, WeightsAreCountedAsTheDeviceLaysThemOut) {
     const auto counted = [&](const Words& device) {

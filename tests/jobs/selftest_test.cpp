@@ -46,14 +46,23 @@ TEST_P(Selftest, Passes) {
     EXPECT_EQ(ending.err, "");
     EXPECT_EQ(occurrences(ending.out, "selftest passed\n"), 1);
     EXPECT_THAT(ending.out, Not(HasSubstr("FAILED")));
-    for (const char* check : {"rank 0", "memory", "model", "reading", "prompts", "output", "clocks",
-                              "all_reduce", "broadcast", "all_gather"})
+    for (const char* check :
+         {"rank 0", "memory", "model", "reading", "prompts", "output", "clocks", "all_reduce", "broadcast",
+          "all_gather", "device sums in the host's memory: sums of"})
         EXPECT_THAT(ending.out, HasSubstr(check));
     for (const char* check : {"rank 1", "latency", "bandwidth"})
         EXPECT_EQ(occurrences(ending.out, check) > 0, GetParam() > 1) << check;
     EXPECT_FALSE(exists("out.jsonl"));
     EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_.path()), {}), 4)
         << "prompts and the three streams of the process: no file is left";
+}
+
+// Ranks that share a GPU have no links.
+TEST_P(Selftest, AddsOnTheGpu) {
+    program_ = SLUICE_GENERATE_EMULATED;
+    const Ending ending = selftest(model_only(checkpoint("v3").string()) + Words{"--device", "cuda"});
+    EXPECT_EQ(ending.code, 0) << ending.out;
+    EXPECT_THAT(ending.out, HasSubstr("device sums by way of the host: sums of"));
 }
 
 TEST_P(Selftest, NeedsOnlyTheModel) {
@@ -125,6 +134,9 @@ TEST(SelftestSums, FindTheSmallestFault) {
         const bool hit = ranks.rank() == 2;
         EXPECT_THAT(wrong_sums(faulty, 5001), hit ? HasSubstr("number 5000") : HasSubstr(""));
         EXPECT_EQ(wrong_sums(faulty, 5001).empty(), !hit);
+        const Ops ops(kernels::Family::Cpu, 1);
+        EXPECT_THAT(wrong_device_sums(ranks, ops, *make_host_sums(ranks), 5001), IsEmpty());
+        EXPECT_EQ(wrong_device_sums(ranks, ops, *make_host_sums(faulty), 5001).empty(), !hit);
         EXPECT_EQ(wrong_broadcast(faulty, 1001, 1).empty(), !hit);
         EXPECT_EQ(wrong_gather(faulty, 1001).empty(), !hit);
     });

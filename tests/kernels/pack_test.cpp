@@ -2,6 +2,7 @@
 #include "core/error.hpp"
 #include "kernels/kernel_suite.hpp"
 #include "kernels/product_fixture.hpp"
+#include "kernels/workspace.hpp"
 
 namespace sluice::test {
 namespace {
@@ -60,8 +61,7 @@ TEST_P(Pack, CountsWhatItWouldHoldWithoutAnyValues) {
                                       {weight.slice(0, 43, 151, 150), 0, 1}};
         const std::size_t held = pack(family(), parts, kind)->bytes;
         for (WeightPart& part : parts) part.matrix.values = nullptr;
-        Packed sizes;
-        run({parts, kind.products, kind.dequantize, false, &sizes, true});
+        const Packed sizes = packed_sizes(family(), {parts, kind.products, kind.dequantize});
         EXPECT_EQ(sizes->bytes, held) << kind.name;
         EXPECT_EQ(sizes->rows, 43);
         EXPECT_EQ(sizes->cols, 301);
@@ -70,6 +70,17 @@ TEST_P(Pack, CountsWhatItWouldHoldWithoutAnyValues) {
 }
 
 SLUICE_EVERY_KERNEL(Pack, PackArgs);
+
+// Memory is planned on other machines than those that will run. Four rows of three stages each, and scales
+// of three blocks for a tile's rows.
+TEST(CudaSizes, NeedNoGpu) {
+    const TestWeight weight(all_kinds()[6], 4, 300, 1);  // fp8; blocks of 128, 128, 44 columns
+    const std::vector<WeightPart> parts{{weight.whole(), 0, 0}};
+    const Packed sizes = packed_sizes(Family::Cuda, {parts, Products::Bf16});
+    EXPECT_EQ(sizes->bytes, 4U * 3 * 128 + 3U * 128 * sizeof(float));
+    EXPECT_EQ(sizes->rows, 4);
+    EXPECT_EQ(sizes->cols, 300);
+}
 
 TEST(HostMatrixTest, RangesAndTransposesReadTheSameElements) {
     for (const Kind& kind : all_kinds()) {
