@@ -82,7 +82,10 @@ ComputeDevice choose_compute_device(Communicator& world, const std::string& devi
             chosen = gpu(world, comm, placement);
             obstacle = obstacle_of_all(world, cuda_obstacle(chosen.device));
         }
-        if (obstacle.empty()) return chosen;
+        if (obstacle.empty()) {
+            if (kernels::this_machine().wgmma()) chosen.level += "a";  // its products round otherwise
+            return chosen;
+        }
         throw AgreedError(ExitCode::Usage, fmt::format("--device cuda: no GPU to compute on: {}", obstacle));
     }
     if (comm == "nccl") {

@@ -14,7 +14,7 @@ struct ComputeDevice {
     int device = 0;        // of its kind, on this rank's machine
     int sharing = 1;       // ranks that claim memory there
     bool linked = false;   // the ranks' GPUs are, by NCCL: partial results need not go by way of the host
-    std::string level;     // results are equal among ranks of one level: "avx512", "sm_90"
+    std::string level;     // results are equal among ranks of one level: "avx512", "sm_90a"
     std::string to_level;  // what to do where ranks have different ones
     std::string name;      // for people: the level, or the GPU's name
     std::string without;   // why auto takes no GPU

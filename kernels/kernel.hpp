@@ -21,10 +21,12 @@ struct Machine {
     // Whether there is a GPU that the CUDA kernels run on. The driver is asked at the first call, for that
     // takes a moment and memory that runs on the CPU can spare.
     bool (*cuda)() = [] { return false; };
+    // Whether it multiplies by wgmma, Hopper's own tensor-core instruction.
+    bool (*wgmma)() = [] { return false; };
 };
 
 // Asks the processor; SLUICE_ISA=generic|avx2|avx512|avx512_bf16 lowers the answer (for tests and mixed
-// clusters).
+// clusters), and mma_sync that of the GPU: its products do without wgmma.
 const Machine& this_machine();
 
 // The level whose products this machine runs, as SLUICE_ISA names it: results are equal among machines of one

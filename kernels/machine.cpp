@@ -25,6 +25,7 @@ Machine ask() {
 #endif
 #ifdef SLUICE_WITH_CUDA
     machine.cuda = &cuda::available;
+    machine.wgmma = &cuda::has_wgmma;
 #endif
     return machine;
 }
@@ -32,16 +33,28 @@ Machine ask() {
 }  // namespace
 
 Machine lowered(const Machine& machine, std::string_view level) {
+    if (level == "mma_sync") {
+        Machine without = machine;
+        without.wgmma = Machine{}.wgmma;
+        return without;
+    }
     const int rank = level == "generic"       ? 0
                      : level == "avx2"        ? 1
                      : level == "avx512"      ? 2
                      : level == "avx512_bf16" ? 3
                                               : -1;
-    require(rank >= 0, ExitCode::Usage,
-            "SLUICE_ISA={}: expected generic, avx2, avx512 or avx512_bf16 (or leave it unset)", level);
+    require(
+        rank >= 0, ExitCode::Usage,
+        "SLUICE_ISA={}: expected generic, avx2, avx512 or avx512_bf16, or mma_sync for a GPU (or leave it "
+        "unset)",
+        level);
     // Who names the level wants its instruction, fast or slow.
-    return {machine.avx2 && rank >= 1, machine.avx512 && rank >= 2, machine.avx512_bf16 && rank >= 3, false,
-            machine.cuda};
+    return {machine.avx2 && rank >= 1,
+            machine.avx512 && rank >= 2,
+            machine.avx512_bf16 && rank >= 3,
+            false,
+            machine.cuda,
+            machine.wgmma};
 }
 
 const Machine& this_machine() {

@@ -32,8 +32,8 @@ private:
 };
 
 // Operations a second (a multiplication and an addition are two) of mma.sync with bfloat16 and float32 sums,
-// from registers alone: the instruction that products and attention are made of. Hopper's own, wgmma, is
-// faster. The default takes some milliseconds.
+// from registers alone: the instruction that attention and, without wgmma, products are made of. Hopper's own
+// may go beyond it. The default takes some milliseconds.
 double mma_sync_rate(const Execution& execution, std::int64_t rounds = 4096);
 
 // What is timed.

@@ -11,6 +11,8 @@ namespace sluice::kernels::cuda {
 void allow_shared_memory(const void* kernel, int bytes);
 // Whether the program holds kernels that this device runs.
 cudaError_t find_kernels();
+// Whether those that it runs were compiled with wgmma.
+bool find_wgmma();
 
 inline void check(cudaError_t result, const char* call, const char* file, int line) {
     if (result != cudaSuccess) fail_call(result, call, file, line);

@@ -54,6 +54,11 @@ bool available() {
     return answer;
 }
 
+bool has_wgmma() {
+    static const bool answer = available() && find_wgmma();
+    return answer;
+}
+
 void allow_shared_memory(const void* kernel, int bytes) {
     thread_local std::map<std::pair<int, const void*>, int> allowed;
     int device = 0;

@@ -16,6 +16,9 @@ std::string obstacle_of(int device);
 // without a driver.
 bool available();
 
+// Whether, besides, that device and what was built for it have wgmma (sm_90a).
+bool has_wgmma();
+
 // Waits for everything in the execution's stream.
 void synchronize(const Execution& execution);
 

@@ -10,9 +10,18 @@ namespace {
 
 bool is_cuda(const PackedWeight* weight) { return dynamic_cast<const CudaWeight*>(weight) != nullptr; }
 
+void multiply_rows(const Batch& batch, const Execution& execution, Instruction by) {
+    const bool wgmma = by == Instruction::Wgmma;
+    switch (batch.shape.format) {
+        case Format::Fp8: return (wgmma ? multiply_wgmma_fp8 : multiply_fp8)(batch, execution);
+        case Format::Int8: return (wgmma ? multiply_wgmma_int8 : multiply_int8)(batch, execution);
+        default: return (wgmma ? multiply_wgmma_bf16 : multiply_bf16)(batch, execution);
+    }
+}
+
 }  // namespace
 
-void run_batch(Batch& batch, const Execution& execution) {
+void run_batch(Batch& batch, const Execution& execution, Instruction by) {
     const std::size_t needed = scratch_bytes(batch);
     expect(needed <= execution.workspace_bytes, "a product needs {} bytes of workspace, and has {}", needed,
            execution.workspace_bytes);
@@ -22,11 +31,7 @@ void run_batch(Batch& batch, const Execution& execution) {
         multiply_f32(batch, execution);
     } else {
         convert_rows(batch, execution);
-        switch (batch.shape.format) {
-            case Format::Fp8: multiply_fp8(batch, execution); break;
-            case Format::Int8: multiply_int8(batch, execution); break;
-            default: multiply_bf16(batch, execution); break;
-        }
+        multiply_rows(batch, execution, by);
     }
     if (!batch.sums_are_outputs()) finish_rows(batch, execution);
 }
@@ -43,8 +48,14 @@ bool are_packed(const ExpertProductArgs& args) {
 void run_product(const ProductArgs& args, const Execution& execution) {
     for_each_batch(args, [&](Batch& batch) { run_batch(batch, execution); });
 }
+void run_product_wgmma(const ProductArgs& args, const Execution& execution) {
+    for_each_batch(args, [&](Batch& batch) { run_batch(batch, execution, Instruction::Wgmma); });
+}
 void run_expert_product(const ExpertProductArgs& args, const Execution& execution) {
     for_each_batch(args, [&](Batch& batch) { run_batch(batch, execution); });
+}
+void run_expert_product_wgmma(const ExpertProductArgs& args, const Execution& execution) {
+    for_each_batch(args, [&](Batch& batch) { run_batch(batch, execution, Instruction::Wgmma); });
 }
 
 }  // namespace sluice::kernels::cuda

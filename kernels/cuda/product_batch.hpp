@@ -14,6 +14,9 @@ inline constexpr int kMostWeights = 256;
 // Of the largest tile: rows, and outputs. Fewer rows take tiles of fewer.
 inline constexpr int kLargeTile = 128;
 inline constexpr int kMostRowsOfSmallTiles = 64;
+// Parts of k keep processors busy where tiles are few. Where there are tiles for half of them (of an H200),
+// the parts' sums cost more to write and to read again.
+inline constexpr int kTilesForTogether = 66;
 
 struct Batch {
     WeightShape shape;
@@ -51,16 +54,22 @@ constexpr std::int64_t x_row_bytes(const WeightShape& shape) {
     return std::int64_t{shape.stages} * x_stage_bytes(shape.format);
 }
 
+// Which tensor-core instruction multiplies: that of every GPU, or Hopper's own. Their bits may differ.
+enum class Instruction : std::uint8_t { MmaSync, Wgmma };
+
 // All of what follows, with scratch from the workspace.
-void run_batch(Batch& batch, const Execution& execution);
+void run_batch(Batch& batch, const Execution& execution, Instruction by = Instruction::MmaSync);
 
 // Fills `converted`.
 void convert_rows(const Batch& batch, const Execution& execution);
-// The pieces' sums, to `sums` or to the outputs. The second is for products in float32, which take x as it
+// The pieces' sums, to `sums` or to the outputs. The last is for products in float32, which take x as it
 // is.
 void multiply_bf16(const Batch& batch, const Execution& execution);
 void multiply_fp8(const Batch& batch, const Execution& execution);
 void multiply_int8(const Batch& batch, const Execution& execution);
+void multiply_wgmma_bf16(const Batch& batch, const Execution& execution);
+void multiply_wgmma_fp8(const Batch& batch, const Execution& execution);
+void multiply_wgmma_int8(const Batch& batch, const Execution& execution);
 void multiply_f32(const Batch& batch, const Execution& execution);
 // Makes the outputs of the sums.
 void finish_rows(const Batch& batch, const Execution& execution);

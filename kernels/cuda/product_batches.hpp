@@ -24,10 +24,6 @@ inline std::size_t scratch_bytes(const Batch& batch) {
     return converted_bytes(batch) + aligned(static_cast<std::size_t>(sums) * sizeof(float));
 }
 
-// Parts of k keep processors busy where tiles are few. Where there are tiles for half of them (of an H200),
-// the parts' sums cost more to write and to read again.
-inline constexpr int kTilesForTogether = 66;
-
 // Large tiles of so many rows.
 inline int large_tiles(const Batch& batch, int rows) {
     const auto tiles = [](int length) { return (length + kLargeTile - 1) / kLargeTile; };

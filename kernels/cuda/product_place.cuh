@@ -75,6 +75,35 @@ __device__ __forceinline__ SumRows sum_rows(const Batch& batch, const RowTile& t
     return {batch.sums + (piece * rows + row_number(batch, tile)) * batch.shape.rows, batch.shape.rows};
 }
 
+// What a block computes: a tile of rows, by some outputs, of one piece of the sums.
+struct BlockWork {
+    const Batch& batch;
+    RowTile tile;
+    const Segment& segment;
+    int piece, first_part, last_part;
+
+    // Stages count from the segment's first.
+    __device__ __forceinline__ int begin_of(int part) const { return segment.stages * part / batch.splits; }
+    // Whether a k block or the part ends with this stage.
+    __device__ __forceinline__ bool ends_block(int stage, int end_of_part) const {
+        return stage + 1 == end_of_part || segment.block_of(stage + 1) != segment.block_of(stage);
+    }
+};
+
+// Of a grid of tiles of rows, tiles of outputs, and weights times pieces. `Large`: parts may go together.
+template <int kRows, bool Large>
+__device__ __forceinline__ BlockWork work_of_block(const Batch& batch) {
+    const int z = static_cast<int>(blockIdx.z), piece = z % batch.pieces();
+    const RowTile tile = find_tile<kRows>(batch, static_cast<int>(blockIdx.x), z / batch.pieces());
+    const bool together = Large && batch.together;
+    return {batch,
+            tile,
+            batch.shape.segment[piece / batch.sums_of_segment()],
+            piece,
+            together ? 0 : piece % batch.splits,
+            together ? batch.splits - 1 : piece % batch.splits};
+}
+
 // Tiles of rows that a launch must hold: of grouped rows as many as there can be.
 inline unsigned most_tiles(const Batch& batch, int tile_rows) {
     const int whole = (batch.rows + tile_rows - 1) / tile_rows;

@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstddef>
 #include <type_traits>
 
 namespace sluice::kernels::cuda {
@@ -27,6 +28,16 @@ __device__ __forceinline__ T* dynamic_shared() {
     return reinterpret_cast<T*>(dynamic_bytes);
 #else
     return static_cast<T*>(emulation::dynamic_shared());
+#endif
+}
+
+// The same, aligned to 1024: for tiles that wgmma reads.
+__device__ __forceinline__ std::byte* swizzled_shared() {
+#ifdef __CUDACC__
+    extern __shared__ __align__(1024) unsigned char swizzled_bytes[];
+    return reinterpret_cast<std::byte*>(swizzled_bytes);
+#else
+    return static_cast<std::byte*>(emulation::dynamic_shared());
 #endif
 }
 

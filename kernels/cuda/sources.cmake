@@ -12,6 +12,9 @@ set(SLUICE_CUDA_KERNELS
   cuda/product_bf16.cu
   cuda/product_fp8.cu
   cuda/product_int8.cu
+  cuda/product_wgmma_bf16.cu
+  cuda/product_wgmma_fp8.cu
+  cuda/product_wgmma_int8.cu
   cuda/product_f32.cu
   cuda/product_finish.cu
   cuda/embed.cu

@@ -12,6 +12,9 @@ namespace {
 bool with_cuda_and_packed(const ExpertProductArgs& args, const Machine& machine) {
     return machine.cuda() && cuda::are_packed(args);
 }
+bool with_wgmma_and_packed(const ExpertProductArgs& args, const Machine& machine) {
+    return machine.wgmma() && with_cuda_and_packed(args, machine);
+}
 #endif
 
 // One job a touched expert.
@@ -43,6 +46,8 @@ std::span<const Kernel<ExpertProductArgs>> kernels<ExpertProductArgs>() {
     using Entry = Kernel<ExpertProductArgs>;
     static constexpr std::array table = {
 #ifdef SLUICE_WITH_CUDA
+        Entry{"cuda.wgmma", Family::Cuda, &with_wgmma_and_packed, &cuda::run_expert_product_wgmma,
+              &cuda::expert_product_workspace},
         Entry{"cuda", Family::Cuda, &with_cuda_and_packed, &cuda::run_expert_product,
               &cuda::expert_product_workspace},
 #endif

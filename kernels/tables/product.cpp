@@ -14,6 +14,9 @@ namespace {
 bool with_cuda_and_packed(const ProductArgs& args, const Machine& machine) {
     return machine.cuda() && cuda::are_packed(args);
 }
+bool with_wgmma_and_packed(const ProductArgs& args, const Machine& machine) {
+    return machine.wgmma() && with_cuda_and_packed(args, machine);
+}
 
 }  // namespace
 #endif
@@ -23,6 +26,8 @@ std::span<const Kernel<ProductArgs>> kernels<ProductArgs>() {
     using Entry = Kernel<ProductArgs>;
     static constexpr std::array table = {
 #ifdef SLUICE_WITH_CUDA
+        Entry{"cuda.wgmma", Family::Cuda, &with_wgmma_and_packed, &cuda::run_product_wgmma,
+              &cuda::product_workspace},
         Entry{"cuda", Family::Cuda, &with_cuda_and_packed, &cuda::run_product, &cuda::product_workspace},
 #endif
 #if defined(__x86_64__)

@@ -11,8 +11,8 @@
 namespace sluice::bench {
 namespace {
 
-constexpr std::string_view kDevice = "cuda";
-constexpr int kPasses = 5;  // of which the fastest counts
+constexpr std::string_view kDevice = "cuda";  // and "cuda.wgmma"
+constexpr int kPasses = 5;                    // of which the fastest counts
 
 template <class Pass>
 double fastest(Pass pass) {
@@ -24,7 +24,7 @@ double fastest(Pass pass) {
 }  // namespace
 
 double read_rate(std::string_view implementation, int threads) {
-    if (implementation == kDevice) return device_read_rate();
+    if (implementation.starts_with(kDevice)) return device_read_rate();
     static std::map<int, double> known;
     if (!known.contains(threads)) {
         const kernels::cpu::ReadStream stream(kernels::cpu::kStreamBytes, threads);
@@ -34,7 +34,7 @@ double read_rate(std::string_view implementation, int threads) {
 }
 
 double peak_rate(std::string_view implementation, int threads) {
-    if (implementation == kDevice) return device_multiply_rate();
+    if (implementation.starts_with(kDevice)) return device_multiply_rate();
     constexpr std::string_view kPrefix = "cpu.";
     if (!implementation.starts_with(kPrefix) || implementation.ends_with("generic")) return 0;
     static std::map<std::pair<std::string, int>, double> known;

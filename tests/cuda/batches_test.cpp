@@ -15,6 +15,7 @@ namespace sluice::test {
 namespace {
 
 using kernels::cuda::Batch;
+using kernels::cuda::Instruction;
 
 // A weight of two segments that knows its sizes only.
 Packed sizes_of(std::int64_t rows, std::int64_t cols_of_segment) {
@@ -131,7 +132,7 @@ TEST(CudaProductParts, HaveTheSameBitsTogetherAndApart) {
             kind);
         std::vector<float> x(static_cast<std::size_t>(kRows * packed->cols));
         for (std::size_t i = 0; i < x.size(); ++i) x[i] = noise(4, i);
-        const auto outputs = [&](Outputs wanted, bool together) {
+        const auto outputs = [&](Outputs wanted, Instruction by, bool together) {
             const std::size_t segments = wanted == Outputs::Plain ? 2 : 1;
             std::vector<float> out(segments * kRows * kOutputs);
             const ProductJob job{packed.get(), x.data(),   packed->cols, nullptr,
@@ -141,13 +142,46 @@ TEST(CudaProductParts, HaveTheSameBitsTogetherAndApart) {
                 batch.together = together;
                 std::vector<std::byte> workspace(kernels::cuda::scratch_bytes(batch));
                 const Execution execution{1, nullptr, workspace.data(), workspace.size()};
-                kernels::cuda::run_batch(batch, execution);
+                kernels::cuda::run_batch(batch, execution, by);
                 kernels::cuda::synchronize(execution);
             });
             return out;
         };
-        for (const Outputs wanted : {Outputs::Plain, Outputs::SummedSegments})
-            EXPECT_TRUE(same_bits(outputs(wanted, true), outputs(wanted, false)));
+        for (const Instruction by : {Instruction::MmaSync, Instruction::Wgmma}) {
+            if (by == Instruction::Wgmma && !kernels::cuda::has_wgmma()) continue;
+            for (const Outputs wanted : {Outputs::Plain, Outputs::SummedSegments})
+                EXPECT_TRUE(same_bits(outputs(wanted, by, true), outputs(wanted, by, false)));
+        }
+    }
+}
+
+// As many weights as have tiles of 256 rows for all of a GPU, against one of them, which has tiles of 128.
+TEST(CudaProductTiles, OfManyRowsHaveTheBitsOfFewer) {
+    if (!kernels::cuda::has_wgmma()) GTEST_SKIP() << "no GPU with wgmma";
+    constexpr std::int64_t kRows = 130, kOutputs = 70, kCols = 150;
+    constexpr std::size_t kWeights = 2 * kernels::cuda::kTilesForTogether;
+    const Packed packed = pack_whole(Family::Cuda, TestWeight(all_kinds()[0], kOutputs, kCols, 3));
+    std::vector<float> x(static_cast<std::size_t>(kRows * kCols));
+    for (std::size_t i = 0; i < x.size(); ++i) x[i] = noise(5, i);
+    const auto outputs = [&](std::size_t weights) {
+        std::vector<float> out(weights * kRows * kOutputs);
+        std::vector<ProductJob> jobs;
+        for (std::size_t w = 0; w < weights; ++w)
+            jobs.push_back({packed.get(), x.data(), kCols, nullptr, kRows, out.data() + w * kRows * kOutputs,
+                            kOutputs, 0});
+        kernels::cuda::for_each_batch(ProductArgs{jobs}, [&](Batch& batch) {
+            EXPECT_EQ(batch.weights, static_cast<int>(weights));
+            std::vector<std::byte> workspace(kernels::cuda::scratch_bytes(batch));
+            const Execution execution{1, nullptr, workspace.data(), workspace.size()};
+            kernels::cuda::run_batch(batch, execution, Instruction::Wgmma);
+            kernels::cuda::synchronize(execution);
+        });
+        return out;
+    };
+    const std::vector<float> one = outputs(1), all = outputs(kWeights);
+    for (std::size_t w = 0; w < kWeights; ++w) {
+        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(w * one.size());
+        ASSERT_EQ(std::vector<float>(begin, begin + static_cast<std::ptrdiff_t>(one.size())), one) << w;
     }
 }
 

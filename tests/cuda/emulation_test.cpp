@@ -3,6 +3,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/memory.hpp"
 #include "kernels/cuda/shared.cuh"
+#include "kernels/cuda/wgmma.cuh"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,6 +18,7 @@
 namespace sluice::kernels::cuda {
 namespace {
 
+using emulation::fail_thread;
 using testing::HasSubstr;
 
 // What goes wrong in one block of `threads` that each call the function.
@@ -158,6 +160,52 @@ TEST(Emulation, FindsUnalignedVectorsAndTooMuchSharedMemory) {
         char bytes[50000];
     };
     EXPECT_THAT(error_of(1, [] { emulation::shared<Large>(); }), HasSubstr("50000 bytes"));
+}
+
+// A product of a warpgroup, with something between its beginning and its end.
+std::string error_of_product(bool fenced, std::size_t tile_at,
+                             const std::function<void(std::byte*, float&)>& between) {
+    struct Tiles {
+        std::byte bytes[3 * kSwizzleBytes];
+    };
+    return error_of(kWarpgroup, [&] {
+        std::byte* tile = emulation::shared<Tiles>().bytes + tile_at;
+        const std::uint32_t rows[4] = {};
+        float sums[1][4] = {};
+        if (fenced) fence_registers(sums);
+        multiply_async(sums, rows, operand(tile, 0));
+        commit_products();
+        if (sums[0][0] == sums[0][0]) fail_thread("the sum is there too early");
+        between(tile, sums[0][0]);
+        wait_products<0>(sums);
+    });
+}
+
+TEST(Emulation, FindsWhatWarpgroupsMayNotDo) {
+    const auto nothing = [](std::byte*, float&) {};
+    EXPECT_EQ(error_of_product(true, 1024, nothing), "");
+    EXPECT_THAT(error_of_product(false, 1024, nothing), HasSubstr("before registers are fenced"));
+    EXPECT_THAT(error_of_product(true, 512, nothing), HasSubstr("1024 bytes"));
+    EXPECT_THAT(error_of_product(true, 1024, [](std::byte* tile, float&) { *tile = std::byte{1}; }),
+                HasSubstr("a tile changes"));
+    EXPECT_THAT(error_of_product(true, 1024,
+                                 [](std::byte*, float& sum) {
+                                     sum = 0;
+                                     float(&sums)[1][4] = reinterpret_cast<float(&)[1][4]>(sum);
+                                     fence_registers(sums);
+                                 }),
+                HasSubstr("sums are written"));
+    EXPECT_THAT(error_of_product(true, 1024,
+                                 [](std::byte* tile, float&) {
+                                     alignas(16) static const std::byte from[16] = {};
+                                     copy_async(tile + kSwizzleBytes, from);
+                                     commit_copies();
+                                     wait_copies<0>();
+                                     float more[1][4] = {};
+                                     const std::uint32_t rows[4] = {};
+                                     multiply_async(more, rows, operand(tile, 0));
+                                 }),
+                HasSubstr("shown its copies"));
 }
 
 TEST(Emulation, GoesOnAfterAnError) {

@@ -5,6 +5,7 @@
 #include "kernels/cuda/math.cuh"
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/shared.cuh"
+#include "kernels/cuda/wgmma.cuh"
 
 namespace sluice::test {
 namespace {
@@ -54,6 +55,59 @@ __global__ void multiply(const bf16* a, const bf16* b, bool b_is_transposed, flo
     for (int i = 0; i < 4; ++i) c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i];
 }
 
+__device__ void load_swizzled(const bf16* from, int rows, std::byte* to) {
+    for (int i = static_cast<int>(threadIdx.x); i < rows * 8; i += kWarpgroup)
+        copy_async(to + i / 8 * 128 + ((i ^ i / 8) & 7) * 16, from + 8 * i);
+}
+
+// One warpgroup; four steps of sixteen columns, in two groups.
+template <int Tiles, bool FromRegisters>
+__global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, const bf16* b, float* c) {
+    if constexpr (kHasWgmma) {
+        std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
+        load_swizzled(a, kWgmmaOutputs, left);
+        load_swizzled(b, 8 * Tiles, right);
+        commit_copies();
+        wait_copies<0>();
+        show_copies();
+        __syncthreads();
+        const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+        float sums[Tiles][4] = {};
+        if constexpr (FromRegisters) {
+            std::uint32_t rows[4][4];
+            const int row = 16 * warp + lane % 16;
+#pragma unroll
+            for (int step = 0; step < 4; ++step)
+                load_matrices(rows[step], left + 128 * row + ((2 * step + lane / 16) ^ row % 8) * 16);
+            fence_registers(sums);
+#pragma unroll
+            for (int step = 0; step < 4; ++step) {
+                multiply_async(sums, rows[step], operand(right, step));
+                if (step % 2 == 1) commit_products();
+            }
+            wait_products<1>(sums);
+            wait_products<0>(sums);
+            hold_registers(rows);
+        } else {
+            fence_registers(sums);
+#pragma unroll
+            for (int step = 0; step < 4; ++step) {
+                multiply_async(sums, operand(left, step), operand(right, step));
+                if (step % 2 == 1) commit_products();
+            }
+            wait_products<1>(sums);
+            wait_products<0>(sums);
+        }
+#pragma unroll
+        for (int n = 0; n < Tiles; ++n) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i)
+                c[(8 * n + lane % 4 * 2 + i % 2) * kWgmmaOutputs + 16 * warp + lane / 4 + i / 2 * 8] =
+                    sums[n][i];
+        }
+    }
+}
+
 __global__ void copy(const std::uint8_t* from, int bytes, std::uint8_t* to) {
     struct alignas(16) Shared {
         std::uint8_t bytes[16];
@@ -65,9 +119,9 @@ __global__ void copy(const std::uint8_t* from, int bytes, std::uint8_t* to) {
     for (int i = 0; i < 16; ++i) to[i] = memory.bytes[i];
 }
 
-template <class Kernel, class... Arguments>
+template <std::size_t SharedBytes = 0, class Kernel, class... Arguments>
 void run(Kernel kernel, std::int64_t threads, const Arguments&... arguments) {
-    launch(kernel, 1, static_cast<unsigned>(threads), 0, Execution{}, arguments...);
+    launch(kernel, 1, static_cast<unsigned>(threads), SharedBytes, Execution{}, arguments...);
     synchronize(Execution{});
 }
 
@@ -82,6 +136,24 @@ void elementary(const float* x, std::int64_t count, float* exponentials, float* 
 }
 void multiply_tile(const bf16* a, const bf16* b, bool b_is_transposed, float* c) {
     run(multiply, 32, a, b, b_is_transposed, c);
+}
+template <int Tiles>
+void multiply_async_tiles(const bf16* a, const bf16* b, bool a_from_registers, float* c) {
+    constexpr std::size_t kBytes = (kWgmmaOutputs + 8 * Tiles) * 128;
+    if constexpr (Tiles <= 16) {
+        if (a_from_registers) return run<kBytes>(multiply_warpgroup<Tiles, true>, kWarpgroup, a, b, c);
+    }
+    run<kBytes>(multiply_warpgroup<Tiles, false>, kWarpgroup, a, b, c);
+}
+void multiply_async_tile(const bf16* a, const bf16* b, int rows, bool a_from_registers, float* c) {
+    switch (rows) {
+        case 8: return multiply_async_tiles<1>(a, b, a_from_registers, c);
+        case 16: return multiply_async_tiles<2>(a, b, a_from_registers, c);
+        case 32: return multiply_async_tiles<4>(a, b, a_from_registers, c);
+        case 64: return multiply_async_tiles<8>(a, b, a_from_registers, c);
+        case 128: return multiply_async_tiles<16>(a, b, a_from_registers, c);
+        default: return multiply_async_tiles<32>(a, b, a_from_registers, c);
+    }
 }
 void copy_some(const std::uint8_t* from, int bytes, std::uint8_t* to) { run(copy, 1, from, bytes, to); }
 

@@ -13,6 +13,9 @@ void widen(const fp8* codes, std::int64_t count, float* out);
 void elementary(const float* x, std::int64_t count, float* exponentials, float* sigmoids);
 // c[16, 8] = a[16, 16] b[16, 8] by tensor cores; b as it is, or as its transpose [8, 16].
 void multiply_tile(const bf16* a, const bf16* b, bool b_is_transposed, float* c);
+// c[rows, 64] = b[rows, 64] a[64, 64]^T by a warpgroup's tensor cores, rows being 8, 16, 32, 64, 128 or 256;
+// or with `a` from registers, up to 128.
+void multiply_async_tile(const bf16* a, const bf16* b, int rows, bool a_from_registers, float* c);
 // The first `bytes` of 16, and zeros.
 void copy_some(const std::uint8_t* from, int bytes, std::uint8_t* to);
 

@@ -112,6 +112,58 @@ TEST_F(CudaPrimitives, TensorCoresMultiplyTiles) {
     }
 }
 
+constexpr int kAsyncRows[] = {8, 16, 32, 64, 128, 256};
+
+std::vector<float> multiplied_async(const std::vector<bf16>& a, const std::vector<bf16>& b, int rows,
+                                    bool a_from_registers) {
+    std::vector<float> c(static_cast<std::size_t>(rows) * 64);
+    multiply_async_tile(a.data(), b.data(), rows, a_from_registers, c.data());
+    return c;
+}
+
+// Small integers: exact in bfloat16, and so is every sum.
+TEST_F(CudaPrimitives, WarpgroupsMultiplyTiles) {
+    if (!kernels::cuda::has_wgmma()) GTEST_SKIP() << "not on this GPU, or not in this program";
+    Noise noise(6);
+    std::vector<bf16> a(64 * 64), b(256 * 64);
+    for (std::vector<bf16>* const all : {&a, &b}) {
+        for (bf16& v : *all) v = to_bf16(static_cast<float>(noise.below(17) - 8));
+    }
+    for (const int rows : kAsyncRows) {
+        for (const bool from_registers : {false, true}) {
+            if (from_registers && rows == 256) continue;
+            SCOPED_TRACE(testing::Message() << rows << " rows, from registers " << from_registers);
+            const std::vector<float> c = multiplied_async(a, b, rows, from_registers);
+            for (std::size_t i = 0; i < c.size(); ++i) {
+                float want = 0;
+                for (std::size_t k = 0; k < 64; ++k)
+                    want += to_float(a[i % 64 * 64 + k]) * to_float(b[i / 64 * 64 + k]);
+                ASSERT_EQ(c[i], want) << "row " << i / 64 << ", output " << i % 64;
+            }
+        }
+    }
+}
+
+// Of values whose sums are rounded: what products promise of a row rests on this.
+TEST_F(CudaPrimitives, WarpgroupsAddInOneOrderForAnyNumberOfRows) {
+    if (!kernels::cuda::has_wgmma()) GTEST_SKIP() << "not on this GPU, or not in this program";
+    Noise noise(7);
+    std::vector<bf16> a(64 * 64), b(256 * 64);
+    for (std::vector<bf16>* const all : {&a, &b}) {
+        for (bf16& v : *all) v = to_bf16(noise(1));
+    }
+    for (const bool from_registers : {false, true}) {
+        const std::vector<float> most = multiplied_async(a, b, from_registers ? 128 : 256, from_registers);
+        for (const int rows : kAsyncRows) {
+            if (from_registers && rows == 256) continue;
+            const std::vector<float> c = multiplied_async(a, b, rows, from_registers);
+            for (std::size_t i = 0; i < c.size(); ++i)
+                ASSERT_EQ(c[i], most[i])
+                    << rows << " rows, from registers " << from_registers << ", at " << i;
+        }
+    }
+}
+
 TEST_F(CudaPrimitives, CopiesEndInZeros) {
     std::vector<std::uint8_t> from(16), to(16);
     for (std::size_t i = 0; i < 16; ++i) from[i] = static_cast<std::uint8_t>(i + 1);

@@ -96,6 +96,14 @@ TEST(Lowered, IsTheLevelItWasAskedFor) {
     EXPECT_EQ(level_of(kSlowBf16), "avx512");
 }
 
+TEST(Lowered, MmaSyncIsOfTheGpuAlone) {
+    Machine machine = kSlowBf16;
+    machine.wgmma = [] { return true; };
+    EXPECT_TRUE(lowered(machine, "avx2").wgmma());
+    EXPECT_FALSE(lowered(machine, "mma_sync").wgmma());
+    EXPECT_TRUE(same(lowered(machine, "mma_sync"), machine));
+}
+
 TEST(Lowered, RefusesUnknownLevels) {
     for (const char* level : {"", "sse", "AVX2", "avx512_bf16 ", "amx"}) {
         try {

@@ -48,6 +48,13 @@ struct Layer {
 class ExpertProduct : public KernelSuite<ExpertProductArgs> {
 protected:
     Family family() const { return at(GetParam()).family; }
+    // By the same instruction, where products have entries of its name.
+    const Kernel<ProductArgs>& product_kernel() const {
+        for (const Kernel<ProductArgs>& kernel : sluice::kernels::kernels<ProductArgs>()) {
+            if (kernel.name == at(GetParam()).name) return kernel;
+        }
+        return choose(family(), ProductArgs{}, this_machine());
+    }
 
     // Row i of the products of expert e alone.
     std::vector<float> alone(const Layer& layer, const ExpertProductArgs& args, std::size_t e,
@@ -58,7 +65,7 @@ protected:
         const std::vector<ProductJob> jobs = {{layer.experts[e].get(), args.x + from * args.x_stride,
                                                args.x_stride, nullptr, 1, out.data(), width, 0}};
         const ProductArgs product{jobs, args.outputs, args.activation};
-        run_to_end(choose(family(), product, this_machine()), product);
+        run_to_end(product_kernel(), product);
         return out;
     }
     void check(const Layer& layer, bool gathered, Outputs outputs,

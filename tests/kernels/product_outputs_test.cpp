@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace sluice::test {
@@ -17,9 +18,10 @@ const Kernel<ProductArgs>& product_named(std::string_view name) {
     throw std::logic_error("no such product");
 }
 
-// The gate of the instruction set whose products these are: bfloat16 products have float32 gates.
+// The gate of the instruction set whose products these are: bfloat16 products have float32 gates, and a GPU
+// has one.
 const Kernel<GateArgs>& gate_of(std::string_view product) {
-    const std::string_view set = product.substr(0, product.find("_bf16"));
+    const std::string_view set = product.substr(0, std::min(product.find("_bf16"), product.find(".wgmma")));
     for (const Kernel<GateArgs>& kernel : sluice::kernels::kernels<GateArgs>())
         if (kernel.name == set) return kernel;
     throw std::logic_error("no such gate");

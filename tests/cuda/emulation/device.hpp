@@ -4,6 +4,7 @@
 #include "cuda/emulation/grid.hpp"
 #include "cuda/emulation/mma.hpp"
 #include "cuda/emulation/vectors.hpp"
+#include "cuda/emulation/wgmma.hpp"
 
 #include <algorithm>
 #include <bit>

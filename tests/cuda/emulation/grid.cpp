@@ -26,6 +26,7 @@ constexpr unsigned kMostThreads = 1024;
 constexpr std::size_t kStaticSharedBytes = 48 * 1024;
 constexpr std::size_t kSharedBytes = 227 * 1024;  // of a block on Hopper
 constexpr std::size_t kGap = 128;                 // between pieces, which keeps them aligned
+constexpr std::size_t kAlignment = 1024;          // of the first one
 
 enum class State : std::uint8_t { Ready, AtBarrier, Meeting, Done };
 
@@ -50,6 +51,7 @@ struct Thread {
     void (*exchange)(const Lanes&) = nullptr;
     std::vector<Copy> copies;  // not done yet
     int groups = 0;            // committed
+    bool hides_copies = false;
 };
 
 // A block's shared memory. Under AddressSanitizer, all but the pieces handed out is poisoned.
@@ -89,11 +91,11 @@ private:
         return at;
     }
     struct Free {
-        void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{kGap}); }
+        void operator()(std::byte* p) const { ::operator delete (p, std::align_val_t{kAlignment}); }
     };
 
     std::unique_ptr<std::byte, Free> memory_{
-        static_cast<std::byte*>(::operator new (kRoom, std::align_val_t{kGap}))};
+        static_cast<std::byte*>(::operator new (kRoom, std::align_val_t{kAlignment}))};
     std::size_t used_ = 0, static_bytes_ = 0, dynamic_bytes_ = 0;
     void* dynamic_ = nullptr;
     std::vector<std::pair<const void*, std::byte*>> pieces_;
@@ -110,7 +112,8 @@ public:
     }
     void meet(const char* name, unsigned mask, void* data, void (*exchange)(const Lanes&));
     Thread& current() { return threads_[current_]; }
-    unsigned lane() const { return current_ % kWarp; }
+    unsigned number() const { return current_; }
+    std::uint64_t blocks() const { return blocks_; }
     SharedMemory& shared() { return shared_; }
 
 private:
@@ -150,6 +153,7 @@ private:
     std::vector<unsigned> order_;  // of warps, while they become ready
     bool warp_after_warp_ = false;
     unsigned count_ = 0, done_ = 0, current_ = 0;
+    std::uint64_t blocks_ = 0;
     const std::function<void()>* thread_ = nullptr;
     SharedMemory shared_;
     std::string error_;
@@ -191,12 +195,14 @@ void Grid::run_thread() {
 
 void Grid::run_block() {
     done_ = 0;
+    ++blocks_;
     ready_.clear();
     error_.clear();
     warp_after_warp_ = random(2) == 0;
     for (unsigned t = 0; t < count_; ++t) {
         threads_[t].fiber.start(&run_thread);
         threads_[t].copies.clear();
+        threads_[t].hides_copies = false;
     }
     all_ready();
     while (done_ < count_) {
@@ -266,7 +272,7 @@ bool Grid::all_meet(unsigned warp_begin, const Thread& mine) const {
 
 void Grid::meet(const char* name, unsigned mask, void* data, void (*exchange)(const Lanes&)) {
     const unsigned begin = current_ / kWarp * kWarp;
-    if ((mask >> lane() & 1U) == 0)
+    if ((mask >> current_ % kWarp & 1U) == 0)
         fail_thread(fmt::format("{} with mask {:#010x}, which leaves its caller out", name, mask));
     if (count_ - begin < kWarp && mask >> (count_ - begin) != 0)
         fail_thread(fmt::format("{} with mask {:#010x} in a warp of {} threads", name, mask, count_ - begin));
@@ -307,13 +313,16 @@ void block_barrier(const std::source_location& at) { the_grid().block_barrier(at
 void meet(const char* name, unsigned mask, void* data, void (*exchange)(const Lanes& lanes)) {
     the_grid().meet(name, mask, data, exchange);
 }
-unsigned lane() { return the_grid().lane(); }
+unsigned lane() { return the_grid().number() % kWarp; }
+unsigned thread_number() { return the_grid().number(); }
+std::uint64_t block_number() { return the_grid().blocks(); }
 void* shared_bytes(const void* key, std::size_t bytes) { return the_grid().shared().piece(key, bytes); }
 void* dynamic_shared() { return the_grid().shared().dynamic(); }
 
 void copy_later(void* to, const void* from, int bytes) {
     expect_aligned(to, 16);
     if (bytes > 0) expect_aligned(from, 16);
+    std::memset(to, 0xff, 16);
     Thread& thread = the_grid().current();
     thread.copies.push_back({to, from, bytes, thread.groups});
 }
@@ -324,9 +333,11 @@ void wait_copies(int most_pending) {
         if (copy.group >= thread.groups - most_pending) return false;
         std::memset(copy.to, 0, 16);
         std::memcpy(copy.to, copy.from, static_cast<std::size_t>(copy.bytes));
-        return true;
+        return thread.hides_copies = true;
     });
 }
+void show_copies() { the_grid().current().hides_copies = false; }
+bool copies_are_shown() { return !the_grid().current().hides_copies; }
 
 void expect_aligned(const void* p, std::size_t bytes) {
     if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <source_location>
 #include <string>
@@ -39,8 +40,11 @@ void block_barrier(const std::source_location& at);
 // function does the exchange (data of lanes outside the mask is null), and all go on.
 using Lanes = std::array<void*, 32>;
 void meet(const char* name, unsigned mask, void* data, void (*exchange)(const Lanes& lanes));
-// The number of the running thread in its warp.
+// The number of the running thread in its warp, and in its block.
 unsigned lane();
+unsigned thread_number();
+// Counts the blocks that have run, this one too.
+std::uint64_t block_number();
 
 // The block's shared memory of this key; the same for all threads.
 void* shared_bytes(const void* key, std::size_t bytes);
@@ -52,11 +56,14 @@ T& shared() {
     return *static_cast<T*>(shared_bytes(&key, sizeof(T)));
 }
 
-// Copies of 16 bytes, of which the last 16 - `bytes` become zero: done when the thread waits for them, so
-// that who reads without waiting finds what was there before.
+// Copies of 16 bytes, of which the last 16 - `bytes` become zero: done when the thread waits for them. Until
+// then who still reads what was there before, or does not wait, finds NaN patterns.
 void copy_later(void* to, const void* from, int bytes);
 void commit_copies();
 void wait_copies(int most_pending);
+// Copies that were waited for are not there for every kind of access before they are shown.
+void show_copies();
+bool copies_are_shown();
 
 void expect_aligned(const void* p, std::size_t bytes);
 

@@ -151,7 +151,9 @@ inline cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute, int byte
     ++sluice::emulation::attributes_set;
     return bytes <= 227 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
 }
-struct cudaFuncAttributes {};
+struct cudaFuncAttributes {
+    int maxThreadsPerBlock = 1024;
+};
 inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) {
     return sluice::emulation::has_kernel_image ? cudaSuccess : cudaErrorNoKernelImageForDevice;
 }

@@ -1,0 +1,54 @@
+// A warp's sums as tensor cores leave them in registers: tiles of sixteen outputs by eight rows.
+#pragma once
+
+#include "kernels/cuda/product_place.cuh"
+
+namespace sluice::kernels::cuda {
+
+// Of element i of a lane's four, in tile m of outputs and tile n of rows.
+__device__ __forceinline__ int output_of(int m, int i) { return 16 * m + lane_of_thread() / 4 + i / 2 * 8; }
+__device__ __forceinline__ int row_of(int n, int i) { return 8 * n + lane_of_thread() % 4 * 2 + i % 2; }
+
+// Where a k block ends. `x_scales` are the tiles' rows', each in 16 bytes; `scales` their outputs'.
+template <int OutputTiles, int RowTiles>
+__device__ __forceinline__ void add_scaled(float (&totals)[OutputTiles][RowTiles][4],
+                                           float (&sums)[OutputTiles][RowTiles][4], const float* x_scales,
+                                           const float* scales) {
+#pragma unroll
+    for (int n = 0; n < RowTiles; ++n) {
+#pragma unroll
+        for (int m = 0; m < OutputTiles; ++m) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                float& sum = sums[m][n][i];
+                totals[m][n][i] += sum * x_scales[4 * row_of(n, i)] * scales[output_of(m, i)];
+                sum = 0;
+            }
+        }
+    }
+}
+
+// Puts sums to `out`, or adds them to what is there, and makes them zero. `row` and `output` are the tiles'
+// first, of which there are those below `rows` and `outputs`.
+template <int OutputTiles, int RowTiles>
+__device__ __forceinline__ void put_sums(float (&sums)[OutputTiles][RowTiles][4], const SumRows& out, int row,
+                                         int rows, int output, int outputs, bool added) {
+#pragma unroll
+    for (int n = 0; n < RowTiles; ++n) {
+#pragma unroll
+        for (int m = 0; m < OutputTiles; ++m) {
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                float& sum = sums[m][n][i];
+                const int r = row + row_of(n, i), o = output + output_of(m, i);
+                if (r < rows && o < outputs) {
+                    float* to = out.first + r * out.stride + o;
+                    *to = added ? *to + sum : sum;
+                }
+                sum = 0;
+            }
+        }
+    }
+}
+
+}  // namespace sluice::kernels::cuda
