@@ -179,9 +179,7 @@ void add_batching(CLI::App& app, JobOptions& o) {
                    "--max-batch "
                    "sequences can use, at most 80%]")
         ->group(group);
-    choice(app, "--kv-dtype", o.kv_dtype, {{"bf16", DType::BF16}, {"f32", DType::F32}},
-           "bf16 or f32; changes results [bf16]")
-        ->group(group);
+    add_kv_dtype(app, o.kv_dtype)->group(group);
     app.add_flag("--prefix-sharing,!--no-prefix-sharing", o.prefix_sharing,
                  "Compute equal beginnings of prompts once [on]")
         ->group(group);

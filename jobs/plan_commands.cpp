@@ -36,7 +36,8 @@ std::string limits(const Plan& plan, const Mesh& mesh, const PlanOptions& option
     if (options.max_batch_tokens > 0) line += fmt::format(" --max-batch-tokens {}", options.max_batch_tokens);
     if (plan.max_length < plan.model.config.max_length)
         line += fmt::format(" --max-seq-len {}", plan.max_length);
-    if (options.kv_dtype == DType::F32) line += " --kv-dtype f32";
+    if (options.kv_dtype != DType::BF16)
+        line += options.kv_dtype == DType::F32 ? " --kv-dtype f32" : " --kv-dtype fp8";
     if (options.gpu()) line += " --device cuda";
     return line;
 }

@@ -3,6 +3,7 @@
 #include "core/error.hpp"
 #include "core/units.hpp"
 #include "engine/memory_plan.hpp"
+#include "jobs/option_choice.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -106,12 +107,7 @@ void add_batching(CLI::App& app, PlanOptions& o) {
                    "KV cache of each rank: an amount (20GiB), or a share (80%) of what weights leave [what "
                    "--max-batch sequences can use, at most 80%]")
         ->group(group);
-    app.add_option_function<std::string>(
-           "--kv-dtype",
-           [&o](const std::string& word) { o.kv_dtype = word == "f32" ? DType::F32 : DType::BF16; },
-           "bf16 or f32 [bf16]")
-        ->check(CLI::IsMember({"bf16", "f32"}).description(""))
-        ->group(group);
+    add_kv_dtype(app, o.kv_dtype)->group(group);
 }
 
 void add_questions(CLI::App& app, PlanOptions& o) {
@@ -174,8 +170,8 @@ void add_plan_options(CLI::App& app, PlanOptions& options) {
 void check_plan_options(const PlanOptions& o) {
     require(!o.device_memory.empty() || known(o.device) != nullptr, ExitCode::Usage,
             "--device-memory is missing: say how much each device has, e.g. 80GiB, or name a --device");
-    require(!o.gpu() || o.kv_dtype == DType::BF16, ExitCode::Usage,
-            "--kv-dtype f32: on GPUs the cache is bf16");
+    require(!o.gpu() || o.kv_dtype != DType::F32, ExitCode::Usage,
+            "--kv-dtype f32: on GPUs the cache is bf16 or fp8");
     require(o.memory() > 0, ExitCode::Usage, "--device-memory {}: a device without memory", o.device_memory);
     require(o.bandwidth.empty() || parse_bytes(o.bandwidth, "--bandwidth") > 0, ExitCode::Usage,
             "--bandwidth {}: it must be positive", o.bandwidth);

@@ -123,7 +123,9 @@ struct StoreRowsArgs {
     std::int64_t x_stride = 0, rows = 0, width = 0;
     const std::int32_t* slots = nullptr;  // [rows]
     void* pages = nullptr;                // [slots, page_row_stride] from this row's first element on
-    DType page_dtype = DType::BF16;       // or F32; BF16 rounds to nearest even
+    // Or F32, or F8E4M3: e4m3 codes without scales. Both round to nearest even, these saturating at +-448;
+    // NaN stays NaN.
+    DType page_dtype = DType::BF16;
     std::int64_t page_row_stride = 0;
 };
 
@@ -149,8 +151,8 @@ struct AttentionArgs {
     // Position p's key of kv head h: keys + pages[p / 64] * page_stride + (p % 64) * row_stride + h *
     // head_stride.
     const void* keys = nullptr;
-    const void* values = nullptr;  // the same strides; may point into keys
-    DType page_dtype = DType::BF16;
+    const void* values = nullptr;    // the same strides; may point into keys
+    DType page_dtype = DType::BF16;  // or F32, F8E4M3, as StoreRowsArgs leaves them
     std::int64_t page_stride = 0, row_stride = 0, key_head_stride = 0, value_head_stride = 0;
     std::int64_t heads = 0, kv_heads = 0, key_dim = 0,
                  value_dim = 0;  // head h reads kv head h * kv_heads / heads

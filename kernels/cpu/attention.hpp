@@ -179,6 +179,8 @@ void attend(const AttentionTask& task) {
     Attend<Isa> attend(task);
     if (task.args->page_dtype == DType::F32)
         attend.template run<float>();
+    else if (task.args->page_dtype == DType::F8E4M3)
+        attend.template run<std::uint8_t>();
     else
         attend.template run<std::uint16_t>();
 }

@@ -2,7 +2,8 @@
 // takes subnormals for zero), scores and sums are float32. For every (row, head) pair, whatever shares the
 // task: a score is four sums, each over every fourth pair of elements in order, added as (0 + 2) + (1 + 3);
 // values are added by pairs of positions in order, an odd last one alone. A total is of the rounded weights,
-// so that they sum to one.
+// so that they sum to one. Codes of e4m3 pages become bfloat16, exactly, where they are loaded.
+#include "kernels/cpu/attention_bits.hpp"
 #include "kernels/cpu/attention_rows.hpp"
 #include "kernels/cpu/run.hpp"
 
@@ -10,12 +11,11 @@ namespace sluice::kernels::cpu {
 namespace {
 
 using Isa = Avx512Bf16;
-using Bits = __m512i;  // thirty-two bfloat16
 
 constexpr int kMostTile = 6;        // pairs of a register tile,
 constexpr int kVectors = 4;         // by vectors of four keys or sixteen columns
 constexpr int kGroup = 16;          // keys
-constexpr std::int64_t kLine = 32;  // elements of a cache line
+constexpr std::int64_t kLine = 32;  // bfloat16 of a cache line, and of a register
 
 constexpr std::int64_t padded(std::int64_t dim) { return (dim + kLine - 1) / kLine * kLine; }
 
@@ -23,7 +23,11 @@ constexpr std::int64_t padded(std::int64_t dim) { return (dim + kLine - 1) / kLi
     return _mm512_dpbf16_ps(sum, reinterpret_cast<__m512bh>(a), reinterpret_cast<__m512bh>(b));
 }
 
+template <class Element>
 class Attend : AttentionRows<Isa> {
+    // Elements that are fetched at once.
+    static constexpr std::int64_t kFetched = 64 / sizeof(Element);
+
 public:
     explicit Attend(const AttentionTask& task)
         : AttentionRows(task),
@@ -58,7 +62,7 @@ private:
     // The cache lines of a block to come, some fetched with every step of the work before it.
     struct Ahead {
         struct Part {
-            const std::uint16_t* row = nullptr;
+            const Element* row = nullptr;
             std::int64_t dim = 0, rows = 0;
         };
         Part keys, values;
@@ -68,18 +72,20 @@ private:
             Part& part = keys.rows > 0 ? keys : values;
             std::int64_t lines = each;
             for (; lines > 0 && part.rows > 0; --part.rows, part.row += stride) {
-                for (std::int64_t c = 0; c < part.dim; c += kLine, --lines)
+                for (std::int64_t c = 0; c < part.dim; c += kFetched, --lines)
                     _mm_prefetch(reinterpret_cast<const char*>(part.row + c), _MM_HINT_T1);
             }
         }
     };
 
-    const std::uint16_t* keys() const {
-        return static_cast<const std::uint16_t*>(args_.keys) + task_.kv_head * args_.key_head_stride;
+    const Element* keys() const {
+        return static_cast<const Element*>(args_.keys) + task_.kv_head * args_.key_head_stride;
     }
-    const std::uint16_t* values() const {
-        return static_cast<const std::uint16_t*>(args_.values) + task_.kv_head * args_.value_head_stride;
+    const Element* values() const {
+        return static_cast<const Element*>(args_.values) + task_.kv_head * args_.value_head_stride;
     }
+
+    static std::int64_t fetches(std::int64_t dim) { return (dim + kFetched - 1) / kFetched; }
 
     // Tiles of scores and of values for the pairs from `first` on and `count` positions.
     std::int64_t tiles_of(std::int64_t first, int count) const {
@@ -99,7 +105,7 @@ private:
         ahead.values = {values() + page, args_.value_dim, among_keys ? 0 : rows};
         ahead.stride = args_.row_stride;
         const std::int64_t lines =
-            (rows * padded(args_.key_dim) + ahead.values.rows * padded(args_.value_dim)) / kLine;
+            rows * fetches(args_.key_dim) + ahead.values.rows * fetches(args_.value_dim);
         ahead.each = (lines + steps - 1) / steps;
         return ahead;
     }
@@ -127,10 +133,10 @@ private:
     // Sixteen keys, those from `count` on repeating the last: [chunk of 8 elements][vector v][quarter i] is
     // of key 4 i + v.
     void load_keys(int first, int count) const {
-        const std::uint16_t* rows = keys() + page();
+        const Element* rows = keys() + page();
         const std::int64_t dim = args_.key_dim;
         for (int v = 0; v < kVectors; ++v) {
-            const std::uint16_t* row[4];
+            const Element* row[4];
 #pragma GCC unroll 4
             for (int i = 0; i < 4; ++i) {
                 const int key = first + 4 * i + v;
@@ -141,7 +147,7 @@ private:
                 const __mmask32 mask = lanes(dim - d);
                 Bits key[4];
 #pragma GCC unroll 4
-                for (int i = 0; i < 4; ++i) key[i] = _mm512_maskz_loadu_epi16(mask, row[i] + d);
+                for (int i = 0; i < 4; ++i) key[i] = load_bits(mask, row[i] + d);
                 const Bits low01 = _mm512_shuffle_i32x4(key[0], key[1], 0x44);
                 const Bits high01 = _mm512_shuffle_i32x4(key[0], key[1], 0xee);
                 const Bits low23 = _mm512_shuffle_i32x4(key[2], key[3], 0x44);
@@ -216,7 +222,7 @@ private:
     // none.
     void load_values(std::int64_t from, int count) const {
         const std::int64_t stride = args_.row_stride;
-        const std::uint16_t* row = values() + page() + from;
+        const Element* row = values() + page() + from;
         const __mmask32 mask[2] = {lanes(args_.value_dim - from), lanes(args_.value_dim - from - kLine)};
         const Bits first = interleaved(0), second = interleaved(16);
         std::uint16_t* to = values_;
@@ -224,8 +230,8 @@ private:
             const bool both = p + 1 < count;
 #pragma GCC unroll 2
             for (int half = 0; half < 2; ++half) {
-                const Bits even = _mm512_maskz_loadu_epi16(mask[half], row + half * kLine);
-                const Bits odd = _mm512_maskz_loadu_epi16(both ? mask[half] : 0, row + stride + half * kLine);
+                const Bits even = load_bits(mask[half], row + half * kLine);
+                const Bits odd = load_bits(both ? mask[half] : 0, row + stride + half * kLine);
                 _mm512_storeu_si512(to + 2 * half * kLine, _mm512_permutex2var_epi16(even, first, odd));
                 _mm512_storeu_si512(to + 2 * half * kLine + kLine,
                                     _mm512_permutex2var_epi16(even, second, odd));
@@ -304,7 +310,12 @@ private:
     Ahead ahead_;
 };
 
-void attend(const AttentionTask& task) { Attend(task).run(); }
+void attend(const AttentionTask& task) {
+    if (task.args->page_dtype == DType::F8E4M3)
+        Attend<std::uint8_t>(task).run();
+    else
+        Attend<std::uint16_t>(task).run();
+}
 
 }  // namespace
 

@@ -4,8 +4,10 @@
 #include "kernels/cpu/attention_task.hpp"
 #include "kernels/cpu/run.hpp"
 #include "kernels/cpu/simd.hpp"
+#include "kernels/cpu/simd_fp8.hpp"
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 namespace sluice::kernels::cpu {
@@ -88,6 +90,23 @@ struct BlockLoad {
         }
     }
 
+    static void keys(const std::uint8_t* rows, std::int64_t stride, int count, std::int64_t dim, float* out) {
+        constexpr int kWide = WordsOf<Isa>::kWidth;
+        std::int64_t d = 0;
+        for (; d + 4 * kWide <= dim; d += 4 * kWide) {
+            quads<kWide, typename WordsOf<Isa>::Words>(rows + d, stride, count, out + d * kPageTokens);
+        }
+        for (; d + 16 <= dim; d += 16) {
+            quads<4, typename WordsOf<Generic>::Words>(rows + d, stride, count, out + d * kPageTokens);
+        }
+        const int left = static_cast<int>(dim - d);
+        for (int p = 0; left > 0 && p < count; ++p) {
+            float row[16];
+            Isa::store(row, load(rows + p * stride + d, left));
+            for (int i = 0; i < left; ++i) out[(d + i) * kPageTokens + p] = row[i];
+        }
+    }
+
     // out[panel][p][c] for p < count, columns beyond `dim` zero.
     template <class Element>
     static void values(const Element* rows, std::int64_t stride, int count, std::int64_t dim, float* out) {
@@ -109,6 +128,9 @@ struct BlockLoad {
 private:
     SLUICE_SIMD F32 load(const std::uint16_t* p, int lanes) {
         return lanes == Isa::kLanes ? Isa::load_bf16(p) : Isa::load_bf16_some(p, lanes);
+    }
+    SLUICE_SIMD F32 load(const std::uint8_t* p, int lanes) {
+        return lanes == Isa::kLanes ? Fp8<Isa>::load(p) : Fp8<Isa>::load_some(p, lanes);
     }
     SLUICE_SIMD F32 load(const float* p, int lanes) {
         return lanes == Isa::kLanes ? Isa::load(p) : Isa::load_some(p, lanes);
@@ -137,6 +159,25 @@ private:
                 const Words even = tile[i] << 16, odd = tile[i] & 0xffff0000U;
                 __builtin_memcpy(out + 2 * i * kPageTokens + p, &even, sizeof(Words));
                 __builtin_memcpy(out + (2 * i + 1) * kPageTokens + p, &odd, sizeof(Words));
+            }
+        }
+    }
+
+    // 4 * Width codes of every row: a word holds four neighbours, the first in its lowest byte.
+    template <int Width, class Words>
+    static void quads(const std::uint8_t* rows, std::int64_t stride, int count, float* out) {
+        using Vector = Fp8Lanes<std::conditional_t<Width == 16, Lanes16, Lanes4>>;
+        for (int p = 0; p < count; p += Width) {
+            Words tile[Width];
+            square<Width>(rows, stride, p, count, tile);
+#pragma GCC unroll 16
+            for (int i = 0; i < Width; ++i) {
+#pragma GCC unroll 4
+                for (int j = 0; j < 4; ++j) {
+                    const Words codes = tile[i] >> (8 * j);
+                    const auto values = Vector::values(reinterpret_cast<typename Vector::Ints>(codes));
+                    __builtin_memcpy(out + (4 * i + j) * kPageTokens + p, &values, sizeof(values));
+                }
             }
         }
     }

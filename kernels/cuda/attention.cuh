@@ -9,6 +9,7 @@
 #pragma once
 
 #include "kernels/cuda/attention_load.cuh"
+#include "kernels/cuda/attention_pages.cuh"
 #include "kernels/cuda/attention_tile.cuh"
 #include "kernels/cuda/attention_values.cuh"
 #include "kernels/cuda/mma.cuh"
@@ -25,9 +26,8 @@ public:
                       float* slots)
         : call_(call),
           sequence_(call.args.sequences.data()[place.sequence]),
-          kv_head_(kv_head),
-          stages_(memory),
-          queries_(stages_ + call.stages * stage_elements<Tile>(call)),
+          pages_(call, kv_head, memory),
+          queries_(pages_.end()),
           weights_(queries_ + Tile::kPairs * call.key_pitch),
           shared_(*reinterpret_cast<typename Tile::Shared*>(weights_ + Tile::kPairs * kPageTokens)),
           slots_(slots) {
@@ -54,18 +54,16 @@ public:
         load(first, end);
         load_queries<Tile>(call_, shared_.place, queries_);
         for (int page = first; page < end; ++page) {
-            const int stage = stage_of(page);
-            wait_copies<0>();
-            __syncthreads();
-            if (call_.stages > 1 && page + 1 < end) load(page + 1, end);
+            pages_.settle();
+            if (pages_.ahead() && page + 1 < end) load(page + 1, end);
             start_ = page * kPageTokens;
-            score(stages_ + stage * stage_elements<Tile>(call_), stage);
+            score(page);
             __syncthreads();
             weigh();
             __syncthreads();
-            add_page(values_of(stage));
+            add_page(pages_.values(page));
             if (page + 1 == end || (page + 1) % Tile::kChunkPages == 0) finish(page / Tile::kChunkPages);
-            if (call_.stages == 1 && page + 1 < end) {
+            if (!pages_.ahead() && page + 1 < end) {
                 __syncthreads();
                 load(page + 1, end);
             }
@@ -77,37 +75,18 @@ private:
     static constexpr int kPairBlocks = Tile::kPairBlocks;
 
     __device__ int heads() const { return static_cast<int>(call_.args.heads); }
-    __device__ int stage_of(int page) const { return call_.stages > 1 ? page & 1 : 0; }
-    __device__ const bf16* values_of(int stage) const {
-        return stages_ + stage * stage_elements<Tile>(call_) +
-               (call_.aliased ? 0 : kPageTokens * call_.key_pitch);
-    }
-    __device__ int value_pitch() const { return call_.aliased ? call_.key_pitch : Tile::kColumns; }
 
-    // Begins to copy a page into its stage. The number of the next one is fetched meanwhile.
+    // Begins to load a page. The number of the next one is fetched meanwhile.
     __device__ void load(int page, int end) {
-        const AttentionArgs& args = call_.args;
-        const int start = page * kPageTokens, count = min(kPageTokens, last_ + 1 - start);
-        const std::int64_t at = next_page_ * args.page_stride;
-        bf16* stage = stages_ + stage_of(page) * stage_elements<Tile>(call_);
-        const bf16* keys = static_cast<const bf16*>(args.keys) + at + kv_head_ * args.key_head_stride;
-        load_rows<Tile::kThreads>(keys, args.row_stride, static_cast<int>(args.key_dim), count,
-                                  call_.whole_rows, stage, call_.key_pitch);
-        if (!call_.aliased) {
-            const bf16* values =
-                static_cast<const bf16*>(args.values) + at + kv_head_ * args.value_head_stride;
-            load_rows<Tile::kThreads>(values, args.row_stride, static_cast<int>(args.value_dim), count,
-                                      call_.whole_rows, stage + kPageTokens * call_.key_pitch,
-                                      Tile::kColumns);
-        }
-        commit_copies();
+        const int start = page * kPageTokens;
+        pages_.load(next_page_, page, min(kPageTokens, last_ + 1 - start));
         if (page + 1 < end) next_page_ = sequence_.pages[page + 1];
         if (thread_ < kPageTokens) {
             const auto& masked = sequence_.masked;
             const bool mine =
                 !masked.empty() && is_masked(masked.data(), static_cast<int>(masked.size()), start + thread_);
             const unsigned word = __ballot_sync(kAllLanes, mine);
-            if (lane_ == 0) shared_.masked[stage_of(page)][warp_] = word;
+            if (lane_ == 0) shared_.masked[page & 1][warp_] = word;
         }
     }
 
@@ -117,7 +96,8 @@ private:
 
     // Scores of the page as the softmax takes them, -infinity for what a pair does not see; and the warp's
     // greatest of each pair.
-    __device__ void score(const bf16* keys, int stage) {
+    __device__ void score(int page) {
+        const bf16* keys = pages_.keys(page);
 #pragma unroll
         for (int i = 0; i < 2 * kKeyGroups; ++i) {
 #pragma unroll
@@ -139,7 +119,7 @@ private:
             }
         }
         // The warp's positions lie in one word.
-        const std::uint32_t masked = shared_.masked[stage][first_group() / 2];
+        const std::uint32_t masked = shared_.masked[page & 1][first_group() / 2];
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
             const int seen = shared_.position[scored_pair(half)] - start_ + 1;
@@ -236,7 +216,7 @@ private:
         const WeightedValues<Tile> step{weights_ + first_pair() * kPageTokens,
                                         shared_.position + first_pair(),
                                         values,
-                                        value_pitch(),
+                                        pages_.value_pitch(),
                                         first_column(),
                                         static_cast<int>(call_.args.value_dim),
                                         start_,
@@ -321,9 +301,9 @@ private:
 
     const AttentionCall& call_;
     const SequenceRows sequence_;
-    const int kv_head_;
     const int thread_ = static_cast<int>(threadIdx.x), lane_ = lane_of_thread(), warp_ = warp_of_thread();
-    bf16 *const stages_, *const queries_, *const weights_;
+    AttentionPages<Tile> pages_;
+    bf16 *const queries_, *const weights_;
     typename Tile::Shared& shared_;
     float* const slots_;
     int first_position_ = 0, last_ = 0;  // of the sequence's rows; that the tile sees

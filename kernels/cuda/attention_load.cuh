@@ -1,5 +1,5 @@
-// From global memory into a block's shared memory: pages of keys and values as they are, queries rounded to
-// bfloat16, masks as bits.
+// From global memory into a block's shared memory: pages of keys and values as bfloat16, queries rounded to
+// it, masks as bits.
 #pragma once
 
 #include "kernels/cuda/attention_tile.cuh"
@@ -34,6 +34,43 @@ __device__ __forceinline__ void load_rows(const bf16* from, std::int64_t stride,
             } else {
                 for (int i = 0; i < 8; ++i) place[at + i] = i < left ? source[at + i] : bf16{0};
             }
+        }
+    });
+}
+
+// The same of codes, from global or shared memory, but nothing is waited for. `whole`: eight can be read at
+// once.
+template <int Threads>
+__device__ __forceinline__ void load_rows(const fp8* from, std::int64_t stride, int width, int count,
+                                          bool whole, bf16* to, int pitch) {
+    each_eighth<Threads>(kPageTokens, [&](int row, int eighth) {
+        bf16* place = to + swizzled(row, eighth, pitch);
+        const fp8* source = from + (row < count ? row * stride + 8 * eighth : 0);
+        const int end = row < count ? width - 8 * eighth : 0;
+#pragma unroll 3
+        for (int at = 0; at < pitch; at += 64) {
+            uint2 codes = make_uint2(0, 0);
+            if (whole && end - at >= 8) {
+                codes = *reinterpret_cast<const uint2*>(source + at);
+            } else {
+                for (int i = 0; i < min(8, end - at); ++i)
+                    (i < 4 ? codes.x : codes.y) |= std::uint32_t{source[at + i]} << 8 * (i % 4);
+            }
+            *reinterpret_cast<uint4*>(place + at) = eight_e4m3_to_bf16(codes);
+        }
+    });
+}
+
+// A page's rows of codes as they are, from aligned rows; zeros as above.
+template <int Threads>
+__device__ __forceinline__ void copy_codes(const fp8* from, std::int64_t stride, int width, int count,
+                                           fp8* to, int pitch) {
+    each_eighth<Threads>(kPageTokens, [&](int row, int eighth) {
+        const fp8* source = from + (row < count ? row * stride : 0);
+#pragma unroll 2
+        for (int at = 16 * eighth; at < pitch; at += 128) {
+            const int left = row < count ? max(0, min(16, width - at)) : 0;
+            copy_async(to + row * pitch + at, left > 0 ? source + at : from, left);
         }
     });
 }

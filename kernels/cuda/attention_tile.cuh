@@ -22,6 +22,7 @@ struct AttentionCall {
     float two_by_cap = 0;  // two divided by the soft cap, if there is one
     int chunks = 1;        // of the longest context
     int stages = 2;        // pages in shared memory
+    bool staged = false;   // a page's codes are copied there, too, before they become bfloat16
     float* workspace = nullptr;
     bool split = false;       // chunks have blocks of their own, and slots of the workspace
     bool aliased = false;     // the keys in shared memory are the values, too
@@ -30,8 +31,10 @@ struct AttentionCall {
     bool paired_out = false;  // outputs can be written two by two
 };
 
-template <int Pairs, int Columns>
+// `PageElement`: bf16 or fp8.
+template <int Pairs, int Columns, class PageElement>
 struct AttentionTile {
+    using Element = PageElement;
     static constexpr int kPairs = Pairs, kColumns = Columns;
     static constexpr int kWarps = Pairs == 16 ? 4 : 8;
     static constexpr int kThreads = kWarps * kWarp;
@@ -56,7 +59,7 @@ struct AttentionTile {
         float factor[Pairs];           // what the page's greatest score makes of earlier sums
         int position[Pairs];           // the last that the pair sees
         int place[Pairs];              // its row of q and out; -1: there is no such pair
-        std::uint32_t masked[2][2];    // by stage: bit p % 32 of word p / 32
+        std::uint32_t masked[2][2];    // of even and odd pages: bit p % 32 of word p / 32
     };
 };
 
@@ -64,6 +67,14 @@ struct AttentionTile {
 // eight neighbouring rows lie in different banks. Rows are whole lines of 64 elements; `chunk` counts eights.
 __device__ __forceinline__ int swizzled(int row, int chunk, int pitch) {
     return row * pitch + ((chunk ^ (row & 7)) << 3);
+}
+
+// Codes from one row to the next in shared memory: an odd number of 64, so that two rows' lie in different
+// banks.
+__host__ __device__ __forceinline__ int code_pitch(int pitch) { return pitch | 64; }
+template <class Tile>
+__host__ __device__ __forceinline__ int page_codes(const AttentionCall& call) {
+    return kPageTokens * (code_pitch(call.key_pitch) + (call.aliased ? 0 : code_pitch(Tile::kColumns)));
 }
 
 // The elements of a stage, and the bytes of all of a block's shared memory.
@@ -75,7 +86,8 @@ template <class Tile>
 std::size_t shared_bytes(const AttentionCall& call) {
     const int elements =
         call.stages * stage_elements<Tile>(call) + Tile::kPairs * (call.key_pitch + kPageTokens);
-    return static_cast<std::size_t>(elements) * sizeof(bf16) + sizeof(typename Tile::Shared);
+    return static_cast<std::size_t>(elements) * sizeof(bf16) +
+           static_cast<std::size_t>(call.staged ? page_codes<Tile>(call) : 0) + sizeof(typename Tile::Shared);
 }
 
 struct TilePlace {

@@ -72,6 +72,23 @@ __device__ __forceinline__ void e4m3_to_bf16(std::uint32_t codes, std::uint32_t 
 #endif
 }
 
+// Eight codes as bfloat16, NaN among them or not; exact.
+__device__ __forceinline__ uint4 eight_e4m3_to_bf16(uint2 codes) {
+    std::uint32_t pairs[2][2];
+    e4m3_to_bf16(codes.x, pairs[0]);
+    e4m3_to_bf16(codes.y, pairs[1]);
+    const auto nans = [](std::uint32_t four) { return ((four & 0x7f7f7f7fU) + 0x01010101U) & 0x80808080U; };
+    if ((nans(codes.x) | nans(codes.y)) != 0) {  // rare: each for itself
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            const std::uint32_t two = (i < 2 ? codes.x : codes.y) >> 16 * (i % 2);
+            pairs[i / 2][i % 2] = pack_bf16(e4m3_to_float(static_cast<fp8>(two & 0xffU)),
+                                            e4m3_to_float(static_cast<fp8>(two >> 8 & 0xffU)));
+        }
+    }
+    return make_uint4(pairs[0][0], pairs[0][1], pairs[1][0], pairs[1][1]);
+}
+
 __device__ __forceinline__ void int8_to_bf16(std::uint32_t codes, std::uint32_t (&pairs)[2]) {
 #ifdef __CUDACC__
     // 128 plus the lower seven bits, less 128 or, where the sign is set, 256: each a bfloat16 by its bits.

@@ -85,4 +85,19 @@ __device__ __forceinline__ void store_quad(bf16* row, std::int64_t i, std::int64
     }
 }
 
+template <bool Whole>
+__device__ __forceinline__ void store_quad(fp8* row, std::int64_t i, std::int64_t width, const Quad& quad) {
+    const std::uint32_t codes =
+        pack_e4m3(quad.v[0], quad.v[1]) | static_cast<std::uint32_t>(pack_e4m3(quad.v[2], quad.v[3])) << 16;
+    if constexpr (Whole) {
+        expect_aligned(row + i);
+        *reinterpret_cast<std::uint32_t*>(row + i) = codes;
+    } else {
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            if (i + j < width) row[i + j] = static_cast<fp8>(codes >> 8 * j);
+        }
+    }
+}
+
 }  // namespace sluice::kernels::cuda

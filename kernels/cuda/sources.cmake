@@ -23,6 +23,7 @@ set(SLUICE_CUDA_KERNELS
   cuda/rope.cu
   cuda/store_rows.cu
   cuda/attention.cu
+  cuda/attention_fp8.cu
   cuda/add_bias.cu
   cuda/gate.cu
   cuda/route.cu

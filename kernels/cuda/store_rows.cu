@@ -27,6 +27,8 @@ void run_store_rows(const StoreRowsArgs& args, const Execution& execution) {
     if (args.rows == 0) return;
     if (args.page_dtype == DType::F32)
         run<float>(args, execution);
+    else if (args.page_dtype == DType::F8E4M3)
+        run<fp8>(args, execution);
     else
         run<bf16>(args, execution);
 }

@@ -9,6 +9,8 @@ void run_store_rows(const StoreRowsArgs& args, const Execution&) {
             const float value = args.x[r * args.x_stride + i];
             if (args.page_dtype == DType::F32)
                 static_cast<float*>(args.pages)[at + i] = value;
+            else if (args.page_dtype == DType::F8E4M3)
+                static_cast<fp8*>(args.pages)[at + i] = to_fp8(value);
             else
                 static_cast<bf16*>(args.pages)[at + i] = to_bf16(value);
         }

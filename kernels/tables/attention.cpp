@@ -11,15 +11,15 @@ namespace sluice::kernels {
 namespace {
 
 #ifdef SLUICE_WITH_CUDA
-bool with_cuda_and_bf16(const AttentionArgs& args, const Machine& machine) {
-    return machine.cuda() && args.page_dtype == DType::BF16 && args.key_dim <= cuda::kWidestKey &&
+bool with_cuda_and_narrow_pages(const AttentionArgs& args, const Machine& machine) {
+    return machine.cuda() && args.page_dtype != DType::F32 && args.key_dim <= cuda::kWidestKey &&
            args.value_dim <= cuda::kWidestValue && (args.kv_heads == 0 || args.heads % args.kv_heads == 0);
 }
 #endif
 
 #if defined(__x86_64__)
 bool with_bf16_dot(const AttentionArgs& args, const Machine& machine) {
-    return machine.avx512_bf16 && !machine.slow_bf16_dot && args.page_dtype == DType::BF16;
+    return machine.avx512_bf16 && !machine.slow_bf16_dot && args.page_dtype != DType::F32;
 }
 #endif
 
@@ -30,7 +30,8 @@ std::span<const Kernel<AttentionArgs>> kernels<AttentionArgs>() {
     using Entry = Kernel<AttentionArgs>;
     static constexpr std::array table = {
 #ifdef SLUICE_WITH_CUDA
-        Entry{"cuda", Family::Cuda, &with_cuda_and_bf16, &cuda::run_attention, &cuda::attention_workspace},
+        Entry{"cuda", Family::Cuda, &with_cuda_and_narrow_pages, &cuda::run_attention,
+              &cuda::attention_workspace},
 #endif
 #if defined(__x86_64__)
         Entry{"cpu.avx512_bf16", Family::Cpu, &with_bf16_dot, &cpu::run_attention_avx512_bf16},

@@ -72,13 +72,16 @@ TEST_P(CudaModel, StaysWithinBf16RoundingOfTheReference) {
 
 TEST_P(CudaModel, ARowsBitsDependOnItsOwnTextAlone) {
     const auto ranks = make_self();
-    SmallModel gpu(GetParam(), {.family = Family::Cuda, .rows = 80, .logit_rows = 80}, *ranks);
-    const std::vector<std::int32_t> ids = text_of(gpu.config(), 70);
-    const std::vector<float> whole = gpu.logits(ids);
-    EXPECT_EQ(gpu.logits(ids, 33), whole);
-    const std::span<const std::int32_t> beginning = std::span(ids).first(3);
-    std::vector<float> first(whole.begin(), whole.begin() + 3 * gpu.config().vocab);
-    EXPECT_EQ(gpu.logits(beginning, 1), first);
+    for (const DType kv_dtype : {DType::BF16, DType::F8E4M3}) {
+        SmallModel gpu(GetParam(),
+                       {.family = Family::Cuda, .kv_dtype = kv_dtype, .rows = 80, .logit_rows = 80}, *ranks);
+        const std::vector<std::int32_t> ids = text_of(gpu.config(), 70);
+        const std::vector<float> whole = gpu.logits(ids);
+        EXPECT_EQ(gpu.logits(ids, 33), whole) << name_of(kv_dtype);
+        const std::span<const std::int32_t> beginning = std::span(ids).first(3);
+        std::vector<float> first(whole.begin(), whole.begin() + 3 * gpu.config().vocab);
+        EXPECT_EQ(gpu.logits(beginning, 1), first) << name_of(kv_dtype);
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaModel, testing::Values("v3", "v2", "llama", "llama-biased", "grok"),

@@ -52,7 +52,7 @@ TEST_P(Claimed, WeightsAreWhatIsPlanned) {
 TEST_P(Claimed, CacheIsWhatIsPlanned) {
     const auto [name, ranks] = GetParam();
     const ModelConfig config = open_sluice_checkpoint(built_checkpoint(name))->config();
-    for (const DType dtype : {DType::BF16, DType::F32}) {
+    for (const DType dtype : {DType::BF16, DType::F32, DType::F8E4M3}) {
         const Shard shard{0, ranks, open_sluice_checkpoint(built_checkpoint(name))->slices()};
         const KvCache cache(host_memory(), config, shard, dtype, 3);
         std::uint64_t bytes = 0;
@@ -158,6 +158,8 @@ TEST_F(PlanMemory, SharesAreOfWhatIsLeft) {
     EXPECT_EQ(plan("80%").weights + plan("80%").workspace, fixed());
     request_.kv_dtype = DType::F32;
     EXPECT_EQ(plan("80%").pages, 40);
+    request_.kv_dtype = DType::F8E4M3;
+    EXPECT_EQ(plan("80%").pages, 160);
 }
 
 TEST_F(PlanMemory, AmountsAreInWholePages) {

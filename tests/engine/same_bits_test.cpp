@@ -283,6 +283,30 @@ TEST(SameBitsOfSixSlices, OnOneThreeAndSixRanks) {
     }
 }
 
+// Attention sees what the cache holds: a chunk's own tokens, too, are rounded before they are looked at.
+class SameBitsInAnFp8Cache : public testing::TestWithParam<const char*> {};
+
+TEST_P(SameBitsInAnFp8Cache, WithEverythingAtOnce) {
+    const std::vector<Request> requests = mixed_requests(std::min(2000, vocabulary_of(GetParam())));
+    RunSettings settings = plain_settings(GetParam());
+    settings.kv_dtype = DType::F8E4M3;
+    const std::string expected = transcript(run_requests(settings, requests));
+    EXPECT_NE(expected, plain_transcript(GetParam(), requests)) << "nothing was rounded";
+    settings.policy = {8, 40, 11, true};
+    settings.pages = 8;
+    for (const int ranks : {1, 2}) {
+        settings.ranks = ranks;
+        settings.threads = 3 - ranks;
+        const RunResult result = run_requests(settings, requests);
+        EXPECT_GT(result.tally.preemptions, 0);
+        EXPECT_GT(result.tally.shared_tokens, 0);
+        EXPECT_EQ(transcript(result), expected) << ranks << " ranks";
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Checkpoints, SameBitsInAnFp8Cache, testing::Values("v3", "llama"),
+                         [](const auto& param) { return std::string(param.param); });
+
 // With activations in fp8 the blocks of quantisation follow the checkpoint's slices, not the ranks.
 TEST(SameBitsInFp8, OnAnyNumberOfRanksAndInAnyBatch) {
     const std::vector<Request> requests = mixed_requests(2000);

@@ -248,6 +248,7 @@ TEST_P(ExactlyOnce, ResumingIsRefusedWhereTheResultWouldDiffer) {
     refused(files("v3", "in.jsonl", "whole.jsonl") + Words{"--return-tokens", "--logprobs", "3"} + length,
             {"logprobs", "2", "3"});
     refused(whole + length + Words{"--gemm", "fp8"}, {"gemm", "bf16", "fp8"});
+    refused(whole + length + Words{"--kv-dtype", "fp8"}, {"kv_dtype", "bfloat16", "float8_e4m3fn"});
     refused(files("v3-bf16", "in.jsonl", "whole.jsonl") + base + length, {"model"});
     std::filesystem::remove(path("whole.jsonl.run.json"));
     refused(whole + length, {"whole.jsonl.run.json", "is missing", "--overwrite"});

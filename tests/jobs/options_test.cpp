@@ -127,7 +127,7 @@ TEST_P(Options, WhatIsNoOptionOrNoValueIsAUsageErrorSaidOnce) {
         {{"--output-format", "csv"}, "csv", {"--output-format", "jsonl", "openai", "txt"}},
         {{"--time-limit", "soon"}, "soon", {"--time-limit"}},
         {{"--gemm", "fp4"}, "fp4", {"--gemm", "{bf16,fp8}"}},
-        {{"--kv-dtype", "int3"}, "int3", {"--kv-dtype", "{bf16,f32}"}},
+        {{"--kv-dtype", "int3"}, "int3", {"--kv-dtype", "{bf16,f32,fp8}"}},
         {{"--resume", "--overwrite"}, "--overwrite", {"--resume"}},
         {{"--chat", "--raw"}, "--raw", {"--chat"}},
         {{"--chat-format", "alpaca"}, "alpaca", {"--chat-format", "template", "llama-3", "chatml"}},

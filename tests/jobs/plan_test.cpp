@@ -92,6 +92,14 @@ TEST_F(PlanTest, SequencesFitByWholePages) {
     EXPECT_EQ(one["kv_bytes_per_token"], 32 * 2 * 8 * 128 * 2);
 }
 
+TEST_F(PlanTest, AnFp8CacheTakesHalfTheMemory) {
+    const OrderedJson plan = planned(
+        {"--config", config("Llama-3.1-8B"), "--devices", "1", "--device", "h100", "--kv-dtype", "fp8"});
+    EXPECT_EQ(mesh(plan, 1)["kv_bytes_per_token"], 32 * 2 * 8 * 128);
+    EXPECT_EQ(plan["limits"]["kv_dtype"], "float8_e4m3fn");
+    EXPECT_THAT(plan["recommended"]["mpirun"].get<std::string>(), HasSubstr(" --kv-dtype fp8"));
+}
+
 TEST_F(PlanTest, SaysWhyRanksCannotShareTheModel) {
     const OrderedJson plan =
         planned({"--config", config("Grok-1"), "--devices", "16", "--device-memory", "141GB"});

@@ -30,7 +30,11 @@ inline std::vector<Heads> all_heads() {
             {1, 1, 1, 1, false},
             {6, 2, 32, 32, false},
             {8, 1, 16, 16, false},
-            {12, 2, 64, 64, false, DType::BF16, 0, 8}};
+            {12, 2, 64, 64, false, DType::BF16, 0, 8},
+            {7, 1, 576, 512, true, DType::F8E4M3, 0, 16},
+            {3, 3, 17, 9, false, DType::F8E4M3, 5},
+            {8, 2, 128, 128, false, DType::F8E4M3, 30, 16},
+            {12, 2, 64, 48, false, DType::F8E4M3, 0, 16}};
 }
 
 // Grouped queries: every head width and group size of the usual models.
@@ -39,8 +43,8 @@ inline std::vector<Heads> grouped_heads() {
     for (const std::int64_t dim : {16, 24, 32, 64, 128}) {
         for (const std::int64_t group : {1, 3, 4, 6, 8}) {
             const bool capped = (dim / 8 + group) % 2 == 0;
-            all.push_back(
-                {2 * group, 2, dim, dim, false, group == 4 ? DType::F32 : DType::BF16, capped ? 5.0F : 0.0F});
+            const DType dtype = group == 4 ? DType::F32 : group == 6 ? DType::F8E4M3 : DType::BF16;
+            all.push_back({2 * group, 2, dim, dim, false, dtype, capped ? 5.0F : 0.0F});
         }
     }
     return all;
@@ -65,8 +69,13 @@ inline std::vector<std::int32_t> positions_of(Mask mask, std::int32_t tokens) {
 
 inline float rounded(float value) { return to_float(to_bf16(value)); }
 
-// One sequence's tokens: queries, and rows of keys then values; all are bfloat16 already where the pages are,
-// so that rounding them changes nothing.
+// As pages hold it.
+inline float rounded(float value, DType dtype) {
+    return dtype == DType::F32 ? value : dtype == DType::BF16 ? rounded(value) : fp8_to_float(to_fp8(value));
+}
+
+// One sequence's tokens: queries, and rows of keys then values. The rows are what pages hold already, and the
+// queries bfloat16 unless these are float32, so that rounding changes nothing.
 struct Tokens {
     Tokens(const Heads& heads, std::int64_t tokens, std::uint64_t seed) : count(tokens) {
         Noise noise(seed);
@@ -75,7 +84,7 @@ struct Tokens {
         rows = noise.vector(count * width);
         if (heads.dtype == DType::F32) return;
         for (float& value : q) value = rounded(value);
-        for (float& value : rows) value = rounded(value);
+        for (float& value : rows) value = rounded(value, heads.dtype);
     }
     std::int64_t count, width = 0;
     std::vector<float> q, rows;
@@ -89,8 +98,7 @@ public:
         : heads_(heads), free_(static_cast<std::size_t>(pages)) {
         stride_ = heads.kv_heads * (heads.key_dim + (heads.aliased ? 0 : heads.value_dim)) + heads.gap;
         const auto size = static_cast<std::size_t>(pages * kPageTokens * stride_);
-        floats_.assign(heads.dtype == DType::F32 ? size : 0, NAN);
-        halves_.assign(heads.dtype == DType::BF16 ? size : 0, to_bf16(NAN));
+        memory_.assign(size * size_of(heads.dtype), std::byte{0xff});
         std::iota(free_.begin(), free_.end(), 0);
         Noise noise(order);
         for (std::size_t i = free_.size(); order != 0 && i > 1; --i) {
@@ -108,21 +116,16 @@ public:
             }
             const std::int64_t at = (table.back() * kPageTokens + p % kPageTokens) * stride_;
             for (std::int64_t i = 0; i < tokens.width; ++i) {
-                const float value = tokens.rows[static_cast<std::size_t>(p * tokens.width + i)];
-                if (heads_.dtype == DType::F32)
-                    floats_[static_cast<std::size_t>(at + i)] = value;
-                else
-                    halves_[static_cast<std::size_t>(at + i)] = to_bf16(value);
+                put(at + i, tokens.rows[static_cast<std::size_t>(p * tokens.width + i)]);
             }
         }
     }
 
     AttentionArgs args() const {
         AttentionArgs args;
-        const bool wide = heads_.dtype == DType::F32;
         const std::int64_t values = heads_.aliased ? 0 : heads_.kv_heads * heads_.key_dim;
-        args.keys = wide ? static_cast<const void*>(floats_.data()) : halves_.data();
-        args.values = wide ? static_cast<const void*>(floats_.data() + values) : halves_.data() + values;
+        args.keys = memory_.data();
+        args.values = memory_.data() + static_cast<std::size_t>(values) * size_of(heads_.dtype);
         args.page_dtype = heads_.dtype;
         args.page_stride = kPageTokens * stride_;
         args.row_stride = stride_;
@@ -138,10 +141,18 @@ public:
     }
 
 private:
+    void put(std::int64_t index, float value) {
+        void* memory = memory_.data();
+        switch (heads_.dtype) {
+            case DType::F32: static_cast<float*>(memory)[index] = value; break;
+            case DType::F8E4M3: static_cast<fp8*>(memory)[index] = to_fp8(value); break;
+            default: static_cast<bf16*>(memory)[index] = to_bf16(value);
+        }
+    }
+
     Heads heads_;
     std::int64_t stride_ = 0;
-    std::vector<float> floats_;
-    std::vector<bf16> halves_;
+    std::vector<std::byte> memory_;
     std::vector<std::int32_t> free_;
 };
 

@@ -64,7 +64,9 @@ void AttentionValues::check(const Heads& heads, Mask mask) const {
 TEST_P(AttentionValues, AgreeWithAnOrdinarySoftmax) {
     for (const Heads& heads : taken(all_heads())) check(heads, Mask::None);
     for (const Heads& heads : taken(grouped_heads())) check(heads, Mask::None);
-    for (const Heads& heads : taken({{2, 1, 576, 512, false}, {4, 2, 192, 130, false}}))
+    for (const Heads& heads : taken({{2, 1, 576, 512, false},
+                                     {2, 1, 576, 512, false, DType::F8E4M3, 0, 16},
+                                     {4, 2, 192, 130, false}}))
         check(heads, Mask::None);
 }
 
@@ -77,7 +79,8 @@ TEST_P(AttentionValues, AgreeWithTheMeanWhereAllKeysWeighAlike) {
 TEST_P(AttentionValues, AgreeWithAnOrdinarySoftmaxUnderMasks) {
     for (const Heads& heads : taken({{4, 1, 80, 64, true},
                                      {6, 2, 24, 24, false, DType::F32, 5},
-                                     {6, 2, 40, 24, false, DType::BF16, 5}})) {
+                                     {6, 2, 40, 24, false, DType::BF16, 5},
+                                     {6, 2, 40, 24, false, DType::F8E4M3, 5}})) {
         for (const Mask mask : {Mask::First, Mask::FirstBlock, Mask::All, Mask::Some, Mask::AllButOne})
             check(heads, mask);
     }
@@ -121,7 +124,9 @@ TEST_P(AttentionBits, ChunksPagesAndThreadsDoNotMatter) {
 }
 
 TEST_P(AttentionBits, MasksHoldInEveryChunk) {
-    for (const Heads& heads : {Heads{4, 1, 80, 64, true}, Heads{6, 2, 24, 24, false, DType::BF16, 30}}) {
+    for (const Heads& heads : taken({{4, 1, 80, 64, true},
+                                     {6, 2, 24, 24, false, DType::BF16, 30},
+                                     {6, 2, 24, 24, false, DType::F8E4M3}})) {
         Tokens tokens(heads, 150, 32);
         const std::vector<float> plain = feed(heads, tokens, 512, 0, 1);
         for (const Mask mask : {Mask::First, Mask::FirstBlock, Mask::All, Mask::Some, Mask::AllButOne}) {
@@ -206,7 +211,9 @@ TEST_P(AttentionBits, NeighboursInTheBatchDoNotMatter) {
 // themselves or together, with a short sequence beside them or not, in parts of their own or one after
 // another.
 TEST_P(AttentionBits, PartsOfLongContextsDoNotMatter) {
-    for (const Heads& heads : taken({{3, 1, 576, 512, true}, {8, 2, 64, 64, false, DType::BF16, 5, 8}})) {
+    for (const Heads& heads : taken({{3, 1, 576, 512, true},
+                                     {3, 1, 576, 512, true, DType::F8E4M3, 0, 16},
+                                     {8, 2, 64, 64, false, DType::BF16, 5, 8}})) {
         const std::int64_t count = 1028, rows = 8, width = heads.heads * heads.value_dim;
         const Tokens tokens(heads, count, 14), other(heads, 40, 15);
         Pages pages(heads, 18, 6);
@@ -257,6 +264,7 @@ TEST_P(AttentionBits, LaterTokensAreNeverSeen) {
         const std::vector<float> clean = feed(heads, tokens, 512, 0, 1);
         for (const std::int64_t bad : {70, 71}) {  // either of a pair of positions
             for (const float poison : {NAN, INFINITY}) {
+                if (std::isfinite(rounded(poison, heads.dtype))) continue;
                 Tokens poisoned = tokens;
                 for (std::int64_t i = 0; i < tokens.width; ++i)
                     poisoned.rows[static_cast<std::size_t>(bad * tokens.width + i)] = poison;
@@ -276,7 +284,9 @@ TEST_P(AttentionBits, LaterTokensAreNeverSeen) {
 
 // However weights are rounded, they sum to one: equal values come out as they are.
 TEST_P(AttentionBits, WeightsSumToOne) {
-    for (const Heads& heads : taken({{6, 2, 40, 24, false}, {6, 2, 40, 24, false, DType::F32}})) {
+    for (const Heads& heads : taken({{6, 2, 40, 24, false},
+                                     {6, 2, 40, 24, false, DType::F32},
+                                     {6, 2, 40, 24, false, DType::F8E4M3}})) {
         Tokens tokens(heads, 130, 9);
         for (std::int64_t i = 0; i < tokens.count * tokens.width; ++i) {
             if (i % tokens.width >= heads.kv_heads * heads.key_dim)
@@ -297,7 +307,8 @@ TEST_P(AttentionBits, QueriesAreRoundedForProductsOfBfloat16Alone) {
 }
 
 TEST_P(Attention, GreatScoresDoNotOverflow) {
-    for (const Heads& heads : taken({{2, 1, 16, 16, false, DType::F32}, {2, 1, 16, 16}})) {
+    for (const Heads& heads :
+         taken({{2, 1, 16, 16, false, DType::F32}, {2, 1, 16, 16}, {2, 1, 16, 16, false, DType::F8E4M3}})) {
         Tokens tokens(heads, 130, 3);
         for (float& value : tokens.q) value = rounded(value * 1e4F);
         for (float& value : tokens.rows) value = rounded(value * 1e4F);

@@ -46,10 +46,12 @@ TYPED_TEST(ByDots, TakesTheBestSetThatIsNotSlow) {
     expect_reference<TypeParam>();
 }
 
-TEST(Choose, AttentionOverFloat32PagesStaysFloat32) {
+TEST(Choose, AttentionOverFloat32PagesAloneStaysFloat32) {
     AttentionArgs args;
     args.page_dtype = DType::F32;
     EXPECT_EQ(choose(Family::Cpu, args, kBf16).name, "cpu.avx512");
+    args.page_dtype = DType::F8E4M3;  // whose values are bfloat16, too
+    EXPECT_EQ(choose(Family::Cpu, args, kBf16).name, "cpu.avx512_bf16");
 }
 
 template <class Args>

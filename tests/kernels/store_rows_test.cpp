@@ -10,29 +10,42 @@ namespace {
 
 using StoreRows = KernelSuite<StoreRowsArgs>;
 
-TEST_P(StoreRows, WritesFloatsAsTheyAre) {
+// Of the element stored there.
+float value_at(const StoreRowsCall& call, std::int64_t slot, std::int64_t i) {
+    switch (call.size.dtype) {
+        case DType::F32: return call.floats.at(slot, i);
+        case DType::BF16: return to_float(call.halves.at(slot, i));
+        default: return fp8_to_float(call.codes.at(slot, i));
+    }
+}
+float rounded(float value, DType dtype) {
+    switch (dtype) {
+        case DType::F32: return value;
+        case DType::BF16: return to_float(to_bf16(value));
+        default: return fp8_to_float(to_fp8(value));
+    }
+}
+
+TEST_P(StoreRows, WritesRowsToTheirSlotsAlone) {
     for (const StoreRowsCase& c : checked(store_rows_cases())) {
         StoreRowsCall call(c);
         run(call.args(), 2);
         call.floats.expect_untouched_around();
         call.halves.expect_untouched_around();
+        call.codes.expect_untouched_around();
         std::vector<bool> written(static_cast<std::size_t>(call.slots_held));
         for (std::int64_t r = 0; r < c.rows; ++r) {
             const std::int32_t slot = call.slots[static_cast<std::size_t>(r)];
             written[static_cast<std::size_t>(slot)] = true;
             for (std::int64_t i = 0; i < c.width; ++i) {
                 const float x = call.x[static_cast<std::size_t>(r * call.x_stride + i)];
-                if (call.wide()) {
-                    ASSERT_EQ(call.floats.at(slot, i), x) << c.name();
-                } else {
-                    ASSERT_EQ(call.halves.at(slot, i), to_bf16(x)) << c.name();
-                }
+                ASSERT_EQ(value_at(call, slot, i), rounded(x, c.dtype)) << c.name();
             }
         }
         for (std::int64_t slot = 0; slot < call.slots_held; ++slot) {
             if (written[static_cast<std::size_t>(slot)]) continue;
-            const float first = call.wide() ? call.floats.at(slot, 0) : to_float(call.halves.at(slot, 0));
-            ASSERT_TRUE(std::isnan(first)) << c.name() << ": slot " << slot << " was written";
+            ASSERT_TRUE(std::isnan(value_at(call, slot, 0)))
+                << c.name() << ": slot " << slot << " was written";
         }
     }
 }
@@ -69,6 +82,36 @@ TEST_P(StoreRows, KeepsNaN) {
     std::vector<bf16> pages(20);
     run({x.data(), 20, 1, 20, slot.data(), pages.data(), DType::BF16, 20});
     for (const bf16 bits : pages) EXPECT_TRUE(std::isnan(to_float(bits)));
+    std::vector<fp8> codes(20);
+    run({x.data(), 20, 1, 20, slot.data(), codes.data(), DType::F8E4M3, 20});
+    for (const fp8 code : codes) EXPECT_TRUE(std::isnan(fp8_to_float(code)));
+}
+
+// Every code's value, the middles between two (to even) and what lies just beside these; what is greater than
+// the greatest; and signs of zero.
+TEST_P(StoreRows, RoundsE4m3ToNearestEvenAndSaturates) {
+    std::vector<float> x = {0,       464,       465,       1e30F,      INFINITY,        0x1p-10F,
+                            0x1p-9F, 0x1p-149F, 0x1.8p-9F, 0x1.8p-10F, 0x1.000002p-10F, 3.4e38F};
+    for (int code = 0; code < 0x7e; ++code) {
+        const float value = fp8_to_float(static_cast<fp8>(code));
+        const float middle = (value + fp8_to_float(static_cast<fp8>(code + 1))) / 2;
+        for (const float near : {value, middle}) {
+            x.push_back(near);
+            x.push_back(std::nextafter(near, 0.0F));
+            x.push_back(std::nextafter(near, INFINITY));
+        }
+    }
+    for (std::size_t i = 0, count = x.size(); i < count; ++i) x.push_back(-x[i]);
+    const std::vector<std::int32_t> slot = {1};
+    const auto width = static_cast<std::int64_t>(x.size());
+    Guarded<fp8> pages(2, width);
+    run({x.data(), width, 1, width, slot.data(), pages.data(), DType::F8E4M3, width});
+    pages.expect_untouched_around();
+    for (std::int64_t i = 0; i < width; ++i) {
+        const float value = x[static_cast<std::size_t>(i)];
+        EXPECT_EQ(pages.at(1, i), to_fp8(value)) << value;
+        EXPECT_EQ(pages.at(0, i), 0xff) << "another slot was written";
+    }
 }
 
 TEST_P(StoreRows, ThreadsDoNotMatter) {
