@@ -26,9 +26,14 @@ BenchMeasure::BenchMeasure(const BenchParts& parts)
       apart_(parts.ops.memory().place() != Place::Host),
       tokens_(parts.setup.checkpoint->config().vocab, parts.setup.checkpoint->config().masked_token,
               parts.options.seed) {
-    parts_.ops.tell_clock(!apart_);
+    tell_clock(!apart_);
     // What is claimed at the first use (scratch of products, pages of the workspace) is of no figure.
     run(prefill_plans(parts_.room.warming_prompts(), parts_.room.warming_length()));
+}
+
+void BenchMeasure::tell_clock(bool tell) {
+    parts_.ops.tell_clock(tell);
+    parts_.engine.run_by_operation(tell);
 }
 
 BenchMeasure::Plans BenchMeasure::prefill_plans(int prompts, int length) {
@@ -76,11 +81,11 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
         figure.breakdown = breakdown_of(parts_.clock, spent.all, spent.communicating, runs);
         return;
     }
-    parts_.ops.tell_clock(true);
+    tell_clock(true);
     const std::int64_t tokens = figure.tokens;  // of a job, counted anew
     prepare();
     const Spent timed = time(work);
-    parts_.ops.tell_clock(false);
+    tell_clock(false);
     figure.breakdown = breakdown_of(parts_.clock, timed.all, timed.communicating, 1);
     figure.tokens = tokens;
 }

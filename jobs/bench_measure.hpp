@@ -39,6 +39,7 @@ public:
 private:
     using Plans = std::vector<StepPlan>;
 
+    void tell_clock(bool tell);
     Plans prefill_plans(int prompts, int length);
     void run(const Plans& plans);
     struct Spent {  // seconds

@@ -254,6 +254,10 @@ LoadedModel::LoadedModel(Communicator& world, const Setup& setup, Weights weight
         decoder_.emplace(config, setup.shard, std::move(weights), setup.limits, ops, *sums_);
         cache_.emplace(ops.memory(), config, setup.shard, kv_dtype, setup.memory.pages);
     });
+    {
+        const Activity activity("connecting the devices");
+        sums_->connect();
+    }
     sampler_.emplace(ops, *sums_, world, setup.shard, config.vocab, decoder_->vocabulary_slices());
     engine_.emplace(*decoder_, *cache_, *sampler_, world, stop_signal);
 }

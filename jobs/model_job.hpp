@@ -73,6 +73,7 @@ public:
     LoadedModel(Communicator& world, const Setup& setup, Weights weights, const Ops& ops, DType kv_dtype);
     LoadedModel(const LoadedModel&) = delete;
     LoadedModel& operator=(const LoadedModel&) = delete;
+    ~LoadedModel() { decoder_->forget_recordings(); }
 
     // Runs `job` with all ranks: rank 0 leads, the others follow. All return how it ended.
     ExitCode run(const ModelJob& job);

@@ -52,8 +52,9 @@ std::uint64_t control_groups_leave() {
     return least;
 }
 
-// The arrays of a step, recorded steps, and what the driver and libraries take when they are first used; and
-// claims are rounded up.
+// The arrays of a step, recorded steps (of at most 16 sizes, each with a node for every operation and what
+// moves its sums), and what the driver and libraries, NCCL with its buffers among them, take when they are
+// first used; and claims are rounded up.
 constexpr std::uint64_t kReserve = std::uint64_t{1} << 30;
 constexpr std::uint64_t kReservedShare = 64;
 

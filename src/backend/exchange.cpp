@@ -12,6 +12,7 @@ void Exchange::begin(std::size_t bytes) {
     if (bytes <= room_) return;
     ops_.synchronize();  // operations may use the old block
     room_ = std::max(bytes, 2 * room_);
+    ++moves_;
     const Shape shape{static_cast<std::int64_t>(room_)};
     block_ = Tensor(ops_.memory(), DType::U8, shape);
     here_ = host_ = block_.view().as<std::byte>();

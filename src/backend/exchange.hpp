@@ -31,6 +31,8 @@ public:
     // Begins anew, with room for `bytes`, when what was uploaded is there. Equal calls of place() then give
     // equal addresses as long as the block does not have to grow.
     void begin(std::size_t bytes);
+    // How often it had to: as often on every rank, where all exchange the same.
+    std::int64_t moves() const { return moves_; }
     // The next array, uninitialised.
     template <class T>
     Exchanged<T> place(std::size_t count) {
@@ -64,6 +66,7 @@ private:
     std::byte* here_ = nullptr;
     std::byte* host_ = nullptr;
     std::size_t room_ = 0, used_ = 0;
+    std::int64_t moves_ = 0;
     std::uint64_t uploaded_after_ = 0;  // so many of Ops::synchronizations()
     bool uploaded_ = false;
 };

@@ -82,7 +82,8 @@ public:
     void synchronize() const;
     // How often it was.
     std::uint64_t synchronizations() const { return synchronizations_; }
-    // Whether the clock is told from now on: until this is first called it is.
+    // Whether the clock is told from now on: until this is first called it is. What this rank then cannot
+    // record the others must not (Engine::run_by_operation).
     void tell_clock(bool tell) { tells_clock_ = tell; }
     // Whether operations can be recorded: where they are queued, and no clock is told of each.
     bool can_record() const { return !times() && memory().place() != Place::Host; }
@@ -90,10 +91,13 @@ public:
     // recorded, for a copy between host and device, and where an operation needs more scratch memory than
     // there is.
     std::unique_ptr<Recording> record(const std::function<void()>& queue) const;
-    // The operations' scratch memory: recordings are of no use any more when it has moved.
+    // The operations' scratch memory: recordings are of no use any more when it has moved, as it does where
+    // an operation needs more than there is.
     const void* workspace() const { return workspace_.view().data; }
+    // At least so much of it, before an operation asks.
+    void claim_workspace(std::size_t bytes) const;
     // The most that an operation needed yet, besides its arrays.
-    std::size_t workspace_bytes() const { return workspace_.bytes(); }
+    std::size_t workspace_bytes() const { return most_needed_; }
     // What this backend can do at most; `bytes` as Backend::ceilings takes them.
     std::unique_ptr<CeilingMeter> ceilings(std::size_t bytes) const {
         return backend_->ceilings(bytes, threads());
@@ -182,7 +186,8 @@ private:
     std::unique_ptr<Backend> backend_;
     kernels::Execution execution_;
     mutable std::uint64_t synchronizations_ = 0;
-    mutable Tensor workspace_;  // as large as an operation needed yet
+    mutable Tensor workspace_;
+    mutable std::size_t most_needed_ = 0;
     mutable bool records_ = false;
     std::unique_ptr<OpTimer> timer_;  // null: there is no clock
     bool tells_clock_ = true;

@@ -2,6 +2,8 @@
 #include "backend/ops.hpp"
 #include "core/error.hpp"
 
+#include <algorithm>
+
 namespace sluice {
 
 Ops::Ops(kernels::Family family, int threads, OpClock* clock, int device)
@@ -69,16 +71,20 @@ void Ops::check_place(std::string_view op, std::initializer_list<ConstView> view
         expect(view.place == memory().place(), "{}: an array lies where the operation cannot reach it", op);
 }
 
+void Ops::claim_workspace(std::size_t bytes) const {
+    if (bytes == 0 || (workspace_.view().data != nullptr && workspace_.bytes() >= bytes)) return;
+    expect_running("claiming scratch memory");
+    synchronize();
+    workspace_ = {};
+    workspace_ = Tensor(memory(), DType::U8, {static_cast<std::int64_t>(bytes)});
+}
+
 // Operations share it, for they run one after another.
 kernels::Execution Ops::with_workspace(std::size_t bytes) const {
     kernels::Execution execution = execution_;
     if (bytes == 0) return execution;
-    if (workspace_.view().data == nullptr || workspace_.bytes() < bytes) {
-        expect_running("claiming scratch memory");
-        synchronize();
-        workspace_ = {};
-        workspace_ = Tensor(memory(), DType::U8, {static_cast<std::int64_t>(bytes)});
-    }
+    most_needed_ = std::max(most_needed_, bytes);
+    claim_workspace(bytes);
     execution.workspace = workspace_.view().data;
     execution.workspace_bytes = workspace_.bytes();
     return execution;

@@ -14,8 +14,8 @@ namespace sluice {
 
 class Recurring {
 public:
-    // All that the host puts into the operations: sizes and addresses. Work of equal keys differs only in
-    // values that lie in the operations' memory.
+    // Stands for all that the host puts into the operations: sizes and addresses. Work of equal keys differs
+    // only in values that lie in the operations' memory.
     using Key = std::vector<std::int64_t>;
 
     // `ops` must outlive it, and Ops::can_record(). Of more than `most` keys, those used last are known.
@@ -27,6 +27,8 @@ public:
 
     // The keys that are known.
     std::size_t size() const { return entries_.size(); }
+    // From here on none is.
+    void forget() { entries_.clear(); }
 
 private:
     struct Entry {

@@ -28,10 +28,21 @@ public:
         : device_(std::move(device)),
           links_(std::move(links)),
           size_(static_cast<std::size_t>(links_->size())) {
-        if (size_ > 1) parts_ = device_->memory(std::max(kLinkedPiece, size_ * kSmallSum));
+        if (size_ > 1) parts_ = device_->memory(room());
     }
 
     int ranks() const override { return static_cast<int>(size_); }
+    bool can_be_recorded() const override { return size_ == 1 || links_->can_be_recorded(); }
+
+    // Links may connect anew for calls of another kind or size: so there is one sum of each.
+    void connect() override {
+        if (size_ == 1) return;
+        for (const std::size_t count : {kQuad, kSmallSum, kLinkedPiece / 2}) {
+            begin();
+            sum_piece(parts_ + room() - count, count);  // parts take less than the rest
+            wait();
+        }
+    }
 
     // Queueing, too, waits for other ranks: when the queue is full, and when links are first used.
     void all_reduce_sum(float* inout, std::size_t count) override {
@@ -43,6 +54,11 @@ public:
         }
     }
 
+    // As many collectives to the heartbeat on ranks that replay as on ranks that queue.
+    void expect_replay() override {
+        if (size_ > 1) begin();
+    }
+
     void wait() override {
         begin();
         device_->wait();
@@ -50,6 +66,8 @@ public:
     }
 
 private:
+    std::size_t room() const { return std::max(kLinkedPiece, (size_ + 1) * kSmallSum); }
+
     // What a rank queues between two waits, other work included, is one collective to the heartbeat.
     void begin() {
         if (!summing_)
@@ -94,6 +112,7 @@ public:
     }
 
     int ranks() const override { return ranks_.size(); }
+    bool can_be_recorded() const override { return ranks_.size() == 1; }
 
     // While the host sums a piece, the one before goes back and the next one comes. Two stagings do: the next
     // piece's download waits in the queue for the upload from the same one.
@@ -134,6 +153,7 @@ public:
     explicit HostSums(Communicator& ranks) : ranks_(ranks) {}
 
     int ranks() const override { return ranks_.size(); }
+    bool can_be_recorded() const override { return ranks_.size() == 1; }
     void all_reduce_sum(float* inout, std::size_t count) override {
         if (ranks_.size() > 1) ranks_.all_reduce_sum({inout, count});
     }

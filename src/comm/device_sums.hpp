@@ -34,6 +34,8 @@ public:
     virtual ~DeviceLinks() = default;
     virtual int rank() const = 0;
     virtual int size() const = 0;
+    // As DeviceSums has it: not where the host waits for other ranks.
+    virtual bool can_be_recorded() const { return true; }
     // all[r * each ...] = rank r's `mine`, of `each` values; `mine` may stand in its own place in `all`.
     virtual void all_gather(const float* mine, float* all, std::size_t each) = 0;
     // got[r * each ...] = rank r's parts[own rank * each ...].
@@ -44,11 +46,20 @@ class DeviceSums {
 public:
     virtual ~DeviceSums() = default;
     virtual int ranks() const = 0;
+    // Whether sums only queue what can be recorded with the operations around it (Backend::record): no host
+    // has a part in them. What is recorded must be on all ranks, and be replayed by all in turn. Recordings
+    // must go before the sums: NCCL waits for them to.
+    virtual bool can_be_recorded() const = 0;
+    // On every rank, before the first sum: what links set up when they are first used is set up now, or fails
+    // now, and not while a step runs or is recorded.
+    virtual void connect() {}
     // Values in the device's memory. Queued: what is queued later finds the sums.
     virtual void all_reduce_sum(float* inout, std::size_t count) = 0;
+    // What was recorded is about to be replayed, with sums in it.
+    virtual void expect_replay() {}
     // Returns when all that was queued is done. From the first sum on until then, this rank may have to wait
-    // for another one, here or where it queues more: to the heartbeat that is one collective. So wait here,
-    // not in the device's stream, for what comes after a sum.
+    // for another one, here or where it queues or replays more: to the heartbeat that is one collective. So
+    // wait here, not in the device's stream, for what comes after a sum.
     virtual void wait() = 0;
 };
 

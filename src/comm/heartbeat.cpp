@@ -14,6 +14,7 @@
 #include <atomic>
 #include <csignal>
 #include <exception>
+#include <limits>
 #include <string>
 #include <thread>
 #include <utility>
@@ -226,16 +227,24 @@ private:
 };
 
 Heartbeat::Heartbeat(Communicator& world, std::chrono::seconds limit) {
-    if (world.size() == 1 || limit.count() <= 0) return;
-    const auto who = gather_strings(world, fmt::format("host {}, pid {}", host_name(), ::getpid()));
-    std::string problem;
-    auto links = connect_star(world, kPatience, problem);
-    if (!problem.empty()) {
-        if (world.rank() == 0) log_warning("no heartbeat, so a rank that hangs goes unnoticed: {}", problem);
-        return;
+    if (world.size() == 1) return;
+    // Without connections and a limit: then only transports are asked.
+    const auto size = static_cast<std::size_t>(world.size());
+    std::vector<HeartbeatLink> links(world.rank() == 0 ? size : 1);
+    std::vector<std::string> who(size);
+    double seconds = std::numeric_limits<double>::infinity();
+    if (limit.count() > 0) {
+        who = gather_strings(world, fmt::format("host {}, pid {}", host_name(), ::getpid()));
+        std::string problem;
+        auto connected = connect_star(world, kPatience, problem);
+        if (problem.empty()) {
+            links = std::move(connected);
+            seconds = std::chrono::duration<double>(limit).count();
+        } else if (world.rank() == 0) {
+            log_warning("no heartbeat, so a rank that hangs goes unnoticed: {}", problem);
+        }
     }
-    watch_ =
-        std::make_unique<Watch>(world, std::move(links), who, std::chrono::duration<double>(limit).count());
+    watch_ = std::make_unique<Watch>(world, std::move(links), who, seconds);
 }
 
 Heartbeat::~Heartbeat() = default;

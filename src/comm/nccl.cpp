@@ -16,6 +16,8 @@
 namespace sluice {
 namespace {
 
+static_assert(NCCL_VERSION_CODE >= NCCL_VERSION(2, 9, 0), "older ones cannot be recorded");
+
 std::string_view name_of(std::string_view file) { return file.substr(file.rfind('/') + 1); }
 
 // To the heartbeat, as the ranks' other collectives are; the number of no group but by a rare chance.

@@ -30,7 +30,8 @@ Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator&
       stop_signal_(std::move(stop_signal)),
       reports_(static_cast<std::size_t>(ranks.size())) {}
 
-std::vector<Pick> Engine::run(const StepPlan& plan) {
+std::vector<Pick> Engine::run(StepPlan plan) {
+    plan.step.by_operation = by_operation_;
     check_slots(plan.step, cache_);
     if (watch_) watch_(plan.step);
     broken_ = true;

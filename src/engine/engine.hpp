@@ -28,7 +28,7 @@ public:
            std::function<int()> stop_signal = {});
 
     // Rank 0: sends the plan to the other ranks and runs it with them. A pick for each of plan.samples.
-    std::vector<Pick> run(const StepPlan& plan);
+    std::vector<Pick> run(StepPlan plan);
     // Rank 0, while there is nothing to run: every rank shows that it is there, and reports.
     void idle();
     // Rank 0, once, at the end: the other ranks' follow() returns.
@@ -38,6 +38,9 @@ public:
 
     // Rank 0: `watch` sees each step before it runs.
     void watch(std::function<void(const Step&)> watch) { watch_ = std::move(watch); }
+    // Rank 0: whether steps are Step::by_operation from now on; at first they are not. Where a clock is told
+    // of operations (Ops::tell_clock) on one rank, they must be.
+    void run_by_operation(bool by_operation) { by_operation_ = by_operation; }
 
     // Of every rank, after the last step.
     const std::vector<StepReport>& reports() const { return reports_; }
@@ -62,6 +65,7 @@ private:
     std::int64_t steps_ = 0;
     double computing_ = 0;
     bool broken_ = false;
+    bool by_operation_ = false;
 };
 
 }  // namespace sluice

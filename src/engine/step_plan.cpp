@@ -68,6 +68,7 @@ void walk(Walker& walker, Plan& plan) {
     walker.list(plan.step.pages);
     walker.list(plan.step.masked);
     walker.list(plan.step.logit_rows);
+    walker.value(plan.step.by_operation);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "model/decoder.hpp"
 
 #include "core/error.hpp"
+#include "kernels/workspace.hpp"
 #include "model/op_workspace.hpp"
 #include "model/rope.hpp"
 #include "model/step_ladder.hpp"
@@ -151,6 +152,10 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
         const Range range = part_of(config.vocab, shard.first() + slice, shard.slices);
         vocabulary_slices_.push_back(static_cast<std::int32_t>(range.begin));
     }
+    // Not when a step needs it: it would move, on each rank at another step.
+    if (!kernels::works_on_host(ops.family()))
+        ops.claim_workspace(op_workspace_bytes(config, shard, limits, ops.family()));
+    workspace_ = ops.workspace();
     const std::vector<float> table = rope_table(config.rope, limits.positions);
     ops.upload(table.data(), space_->rotations.view().data, table.size() * sizeof(float));
     ops.synchronize();
@@ -159,9 +164,12 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
 Decoder::~Decoder() = default;
 
 View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
-    // Sums over ranks wait for others, which no recording does.
-    const bool recurs = ops_.can_record() && sums_.ranks() == 1 && observer == nullptr && only_decodes(step);
+    const bool recurs = ops_.can_record() && sums_.can_be_recorded() && observer == nullptr &&
+                        !step.by_operation && only_decodes(step);
     if (recurs) {
+        // Recordings would be dropped on this rank alone.
+        expect(ops_.workspace() == workspace_ || sums_.ranks() == 1, "scratch memory was claimed anew");
+        sums_.expect_replay();
         recurring_.run(step, inputs_, cache, [&] { compute(cache, nullptr); });
     } else {
         inputs_.take(step);

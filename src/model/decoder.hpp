@@ -35,8 +35,10 @@ public:
     // Runs the step's rows through all layers, adding their keys to the cache. Every rank calls it with the
     // same step. Returns this rank's columns of the logits, float32 [step.logit_rows, local vocabulary], in
     // the operations' memory, when what was queued is done (DeviceSums::wait); valid until the next step.
-    // Steps that only decode are recorded where they can be, unless they are observed.
+    // Steps that only decode are recorded where operations and sums can be, unless they are observed.
     View run(const Step& step, KvCache& cache, StepObserver* observer = nullptr);
+    // For good: what was recorded, which must go before the sums.
+    void forget_recordings() { recurring_.forget(); }
 
     // Global ids [first[s], first[s + 1]) are local vocabulary slice s.
     const std::vector<std::int32_t>& vocabulary_slices() const { return vocabulary_slices_; }
@@ -68,6 +70,7 @@ private:
     std::vector<std::int32_t> vocabulary_slices_;
     StepInputs inputs_;  // of the step that runs
     RecurringSteps recurring_;
+    const void* workspace_ = nullptr;  // of the operations, claimed for good
     std::unique_ptr<Workspace> space_;
 };
 

@@ -2,7 +2,14 @@
 
 #include "kernels/args.hpp"
 
+#include <atomic>
+
 namespace sluice {
+namespace {
+
+std::atomic<std::int64_t> caches_made = 0;
+
+}  // namespace
 
 std::int64_t kv_row_width(const LayerSpec& layer, const Shard& shard) {
     if (const auto* mla = std::get_if<MlaSpec>(&layer.attention)) return mla->latent_dim();
@@ -17,7 +24,7 @@ std::size_t kv_page_bytes(const ModelConfig& config, const Shard& shard, DType d
 }
 
 KvCache::KvCache(Memory& memory, const ModelConfig& config, const Shard& shard, DType dtype, int pages)
-    : pages_(pages) {
+    : pages_(pages), serial_(++caches_made) {
     for (const LayerSpec& layer : config.layers) {
         layers_.emplace_back(memory, dtype, Shape{pages, kernels::kPageTokens, kv_row_width(layer, shard)});
     }

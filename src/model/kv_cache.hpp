@@ -5,6 +5,7 @@
 #include "model/config.hpp"
 #include "model/shard.hpp"
 
+#include <cstdint>
 #include <vector>
 
 namespace sluice {
@@ -21,12 +22,14 @@ public:
     KvCache(Memory& memory, const ModelConfig& config, const Shard& shard, DType dtype, int pages);
     // [pages, kPageTokens, row width] of one layer.
     View layer(int index) const { return layers_[static_cast<std::size_t>(index)].view(); }
-    const std::vector<Tensor>& layers() const { return layers_; }
     int pages() const { return pages_; }
+    // No other cache of the process has or had it, as it may have an address.
+    std::int64_t serial() const { return serial_; }
 
 private:
     std::vector<Tensor> layers_;
     int pages_;
+    std::int64_t serial_;
 };
 
 }  // namespace sluice

@@ -45,6 +45,7 @@ public:
 
     int rank() const override { return links_->rank(); }
     int size() const override { return links_->size(); }
+    bool can_be_recorded() const override { return links_->can_be_recorded(); }
     void all_gather(const float* mine, float* all, std::size_t each) override {
         ops_.timed(kLinksName, [&] { links_->all_gather(mine, all, each); });
     }

@@ -22,6 +22,9 @@ public:
     void run(const Step& step, StepInputs& inputs, const KvCache& cache,
              const std::function<void()>& compute);
 
+    // What was recorded is of no use any more.
+    void forget() { recurring_.forget(); }
+
 private:
     Recurring recurring_;
     int most_rows_, most_positions_;

@@ -24,6 +24,7 @@ struct Step {
     std::vector<std::int32_t> pages;
     std::vector<std::int32_t> masked;      // positions of keys that attention must not see, ascending
     std::vector<std::int32_t> logit_rows;  // rows whose logits are wanted, ascending
+    bool by_operation = false;             // neither recorded nor replayed, on no rank
 };
 
 // Watches a step from inside, in the operations' memory: for tests and debugging.

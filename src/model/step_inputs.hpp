@@ -13,6 +13,8 @@ public:
 
     // What is below is then this step's, which must stay as it is, until the next one.
     void take(const Step& step);
+    // Steps of equal sizes between which this does not change have equal addresses below.
+    std::int64_t moves() const { return block_.moves(); }
 
     ConstView tokens, positions, slots;  // I32 [rows]
     ConstView logit_rows;                // I32, of rows

@@ -142,6 +142,65 @@ INSTANTIATE_TEST_SUITE_P(Ways, DeviceSumsOn, testing::Values(Way::Linked, Way::S
                                                                 : "host";
                          });
 
+TEST(DeviceSums, CanBeRecordedWhereNoHostHasAPartInThem) {
+    for (const int size : {1, 2}) {
+        run_on_threads(size, [&](Communicator& ranks) {
+            EXPECT_TRUE(make_sums(ranks, Way::Linked)->can_be_recorded());
+            EXPECT_EQ(make_sums(ranks, Way::Staged)->can_be_recorded(), size == 1);
+            EXPECT_EQ(make_sums(ranks, Way::Host)->can_be_recorded(), size == 1);
+        });
+    }
+}
+
+TEST(DeviceSums, AreTheSameOnceConnected) {
+    run_on_threads(3, [](Communicator& ranks) {
+        const auto sums = make_sums(ranks, Way::Linked);
+        sums->connect();
+        std::vector<float> values = values_of(ranks.rank(), 40'000), want = values;
+        sums->all_reduce_sum(values.data(), values.size());
+        sums->wait();
+        ranks.all_reduce_sum(want);
+        EXPECT_EQ(values, want);
+    });
+}
+
+// Calls of few and of many values, for links may meet in other ways.
+TEST(DeviceSums, ConnectByACallOfEachKind) {
+    struct Calls {
+        std::vector<std::size_t> gathers, exchanges;
+        std::size_t done = 0;
+    };
+    class Counts final : public DeviceLinks {
+    public:
+        Counts(LazyDevice& device, Calls& calls) : device_(device), calls_(calls) {}
+        int rank() const override { return 0; }
+        int size() const override { return 3; }
+        void all_gather(const float*, float*, std::size_t each) override {
+            calls_.gathers.push_back(each);
+            device_.queue([this] { ++calls_.done; });
+        }
+        void exchange(const float*, float*, std::size_t each) override {
+            calls_.exchanges.push_back(each);
+            device_.queue([this] { ++calls_.done; });
+        }
+
+    private:
+        LazyDevice& device_;
+        Calls& calls_;
+    };
+    Calls calls;
+    auto device = std::make_unique<LazyDevice>();
+    auto links = std::make_unique<Counts>(*device, calls);
+    const auto sums = make_linked_sums(std::move(links), std::move(device));
+    EXPECT_TRUE(calls.gathers.empty()) << "ranks may not have come so far";
+    sums->connect();
+    EXPECT_EQ(calls.done, calls.gathers.size() + calls.exchanges.size());
+    EXPECT_THAT(calls.gathers, testing::Contains(testing::Lt(10U)));
+    EXPECT_THAT(calls.gathers, testing::Contains(testing::Gt(500'000U)));
+    EXPECT_THAT(calls.exchanges, testing::ElementsAre(testing::Gt(500'000U)));
+    EXPECT_EQ(rank_state().collective, nullptr);
+}
+
 // Where ranks wait for one another, the heartbeat must see it: with NCCL also where more is queued.
 TEST(DeviceSums, AreOneCollectiveFromTheFirstSumToTheWait) {
     class Looks final : public DeviceLinks {
@@ -182,6 +241,12 @@ TEST(DeviceSums, AreOneCollectiveFromTheFirstSumToTheWait) {
         EXPECT_EQ(rank_state().collective, nullptr);
         EXPECT_EQ(values, std::vector<float>(3, 2));
     }
+    sums->expect_replay();
+    ASSERT_NE(rank_state().collective, nullptr);
+    EXPECT_STREQ(rank_state().collective, "device sums");
+    EXPECT_EQ(rank_state().number, 3U) << "as on a rank that queues";
+    sums->wait();
+    EXPECT_EQ(rank_state().collective, nullptr);
     EXPECT_EQ(seconds_communicating(), before) << "how much of it is the device's own work, nobody knows";
 }
 

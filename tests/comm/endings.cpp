@@ -53,6 +53,15 @@ private:
     bool full_;
 };
 
+// As a step that was recorded: no sum is asked for.
+[[noreturn]] void replay_sums(const Communicator& ranks) {
+    const auto sums =
+        make_linked_sums(std::make_unique<StuckLinks>(ranks, false), std::make_unique<StuckDevice>());
+    sums->expect_replay();
+    ::pause();
+    std::abort();
+}
+
 [[noreturn]] void sum_on_devices(const Communicator& ranks, bool full) {
     const auto sums =
         make_linked_sums(std::make_unique<StuckLinks>(ranks, full), std::make_unique<StuckDevice>());
@@ -95,6 +104,10 @@ int main(int argc, char** argv) {
         if (ending == "stops" && alone) raise(SIGSTOP);
         if (ending == "first-stops" && first) raise(SIGSTOP);
         if (ending.starts_with("hangs") && alone) ::pause();
+        if (ending == "hangs-replaying") {
+            if (first) replay_sums(*world);
+            sum_on_devices(*world, false);  // of another rank, which has not recorded it
+        }
         if (ending == "hangs-summing") sum_on_devices(*world, false);
         if (ending == "hangs-queueing") sum_on_devices(*world, true);
         if (ending == "breaks" && alone) {

@@ -123,13 +123,16 @@ TEST_F(HeartbeatEndings, ARankHangs) {
 
 // The others' devices are linked, and wait for its.
 TEST_F(HeartbeatEndings, ARankHangsBeforeSumsOfDevices) {
-    for (const char* ending : {"hangs-summing 1", "hangs-queueing 1"}) {
+    for (const char* ending : {"hangs-summing 1", "hangs-queueing 1", "hangs-replaying 1"}) {
         expect_error(
             ending, kLast + "hangs: in step 17, computing, for [12] s; ranks 0, 1 in device sums .number 1.");
     }
 }
 
-TEST_F(HeartbeatEndings, ATransportBreaks) { expect_error("breaks", "a link broke"); }
+// Whatever the limit, or without one.
+TEST_F(HeartbeatEndings, ATransportBreaks) {
+    for (const char* ending : {"breaks", "breaks 0"}) expect_error(ending, "a link broke");
+}
 
 TEST_F(HeartbeatEndings, ARankDisagrees) {
     expect_error("disagrees 1",

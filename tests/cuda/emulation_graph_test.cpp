@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
 #include <vector>
 
 namespace sluice::kernels::cuda {
@@ -49,6 +50,35 @@ TEST_F(EmulationGraph, KeepsWhatIsQueuedAndDoesItWhenLaunched) {
     cudaGraphLaunch(ready, stream_);
     EXPECT_EQ(sum, 24);
     EXPECT_EQ(copied, 24);
+    cudaGraphExecDestroy(ready);
+}
+
+// In its turn of the stream, but not in the device's, or another thread would wait for good.
+TEST_F(EmulationGraph, CallsTheHostInItsTurn) {
+    struct Seen {
+        int sum = 0, seen = 0;
+    } values;
+    const int three = 3;
+    begin();
+    launch(add, 1, 1, 0, execution_, &values.sum, &three);
+    cudaLaunchHostFunc(
+        stream_,
+        [](void* data) {
+            auto& at = *static_cast<Seen*>(data);
+            at.seen = at.sum;
+            std::thread([] { const emulation::DeviceTurn turn; }).join();
+        },
+        &values);
+    launch(add, 1, 1, 0, execution_, &values.sum, &three);
+    ASSERT_EQ(end(), cudaSuccess);
+    EXPECT_EQ(values.seen, 0);
+    cudaGraphExec_t ready = nullptr;
+    ASSERT_EQ(cudaGraphInstantiate(&ready, graph_, 0), cudaSuccess);
+    for (const int before : {0, 6}) {
+        cudaGraphLaunch(ready, stream_);
+        EXPECT_EQ(values.seen, before + 3);
+        EXPECT_EQ(values.sum, before + 6);
+    }
     cudaGraphExecDestroy(ready);
 }
 

@@ -18,6 +18,7 @@ public:
     HostLinks(Communicator& ranks, const Ops& ops) : ranks_(ranks), ops_(ops) {}
     int rank() const override { return ranks_.rank(); }
     int size() const override { return ranks_.size(); }
+    bool can_be_recorded() const override { return false; }
 
     void all_gather(const float* mine, float* all, std::size_t each) override {
         put(of_all_ranks(mine, each), all);

@@ -118,12 +118,14 @@ TEST_P(CudaModel, OperationsNeedNoMoreWorkspaceThanWasPlanned) {
                    *ranks);
     const Shard shard{0, 1, gpu.checkpoint().slices()};
     const std::size_t planned = op_workspace_bytes(gpu.config(), shard, {80, 80, 128}, Family::Cuda);
+    const void* const claimed = gpu.ops().workspace();
     for (const int rows : {1, 7, 40, 80}) {
         gpu.logits(text_of(gpu.config(), rows));
         EXPECT_GT(gpu.ops().workspace_bytes(), 0U);
         EXPECT_LE(gpu.ops().workspace_bytes(), planned) << rows << " rows";
     }
     EXPECT_EQ(gpu.ops().workspace_bytes(), planned) << "no more than the largest step";
+    EXPECT_EQ(gpu.ops().workspace(), claimed) << "once";
 }
 
 class CudaJob : public CudaModel {};

@@ -11,6 +11,7 @@
 namespace sluice::test {
 namespace {
 
+// Queued first, then recorded with what comes between: as decode steps are.
 TEST(CudaNccl, MovesValuesInTheStreamsTurn) {
     if (const std::string missing = cuda_obstacle(); !missing.empty()) GTEST_SKIP() << missing;
     if (const std::string missing = nccl_obstacle({}); !missing.empty()) GTEST_SKIP() << missing;
@@ -23,11 +24,24 @@ TEST(CudaNccl, MovesValuesInTheStreamsTurn) {
     const Tensor from(ops.memory(), DType::F32, shape), gathered(ops.memory(), DType::F32, shape),
         exchanged(ops.memory(), DType::F32, shape);
     ops.upload(values.data(), from.view().data, from.bytes());
-    links->all_gather(from.view().as<float>(), gathered.view().as<float>(), values.size());
-    links->exchange(gathered.view().as<float>(), exchanged.view().as<float>(), values.size());
-    std::vector<float> got(values.size());
-    ops.download(exchanged.view().data, got.data(), exchanged.bytes());
-    EXPECT_EQ(got, values);
+    const auto move = [&] {
+        links->all_gather(from.view().as<float>(), gathered.view().as<float>(), values.size());
+        links->exchange(gathered.view().as<float>(), exchanged.view().as<float>(), values.size());
+    };
+    const auto expect_moved = [&] {
+        std::vector<float> got(values.size());
+        ops.download(exchanged.view().data, got.data(), exchanged.bytes());
+        EXPECT_EQ(got, values);
+    };
+    move();
+    expect_moved();
+    const auto recording = ops.record(move);
+    for (int i = 0; i < 2; ++i) {
+        std::ranges::for_each(values, [](float& value) { value += 0.5F; });
+        ops.upload(values.data(), from.view().data, from.bytes());
+        recording->replay();
+        expect_moved();
+    }
 }
 
 }  // namespace

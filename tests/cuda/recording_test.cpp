@@ -3,6 +3,7 @@
 #include "backend/exchange.hpp"
 #include "backend/recurring.hpp"
 #include "core/error.hpp"
+#include "cuda/host_links.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -31,6 +32,7 @@ protected:
         return ops().filled(DType::F32, {1, std::ssize(values)},
                             [&](View view) { std::ranges::copy(values, view.as<float>()); });
     }
+    const float* values() const { return x_.view().as<float>(); }
     // x += bias
     void add() const {
         const View bias = bias_.view();
@@ -102,6 +104,11 @@ TEST_F(CudaRecordingTest, SaysWhatCannotBeRecorded) {
     EXPECT_THAT(refused([&] { x(); }), testing::HasSubstr("a download"));
     EXPECT_THAT(refused([&] { set_bias({1, 1}); }), testing::HasSubstr("an upload"));
     EXPECT_THAT(refused([&] { ops().record([] {}); }), testing::HasSubstr("a recording"));
+    const auto self = make_self();
+    const auto links = test::link_by_host(*self, ops());
+    const Tensor got(ops().memory(), DType::F32, {2});
+    EXPECT_THAT(refused([&] { links->all_gather(values(), got.view().as<float>(), 2); }),
+                testing::HasSubstr("a download"));
     EXPECT_THAT(refused([&] { const Tensor claimed(ops().memory(), DType::F32, {2}); }),
                 testing::HasSubstr("cudaErrorStreamCapture"));
     add();

@@ -1,13 +1,19 @@
 // Whole models on the emulated GPU, whose decode steps are replayed: the same bits as without, and without
-// the decoder's doing.
+// the decoder's doing. Ranks are threads, and their links only queue.
+#include "core/error.hpp"
 #include "cuda/emulation/stream.hpp"
+#include "cuda/stream_links.hpp"
+#include "engine/engine.hpp"
 #include "support/small_model.hpp"
+
+#include <fmt/core.h>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <string>
+#include <functional>
+#include <tuple>
 #include <vector>
 
 namespace sluice::test {
@@ -54,16 +60,12 @@ Step step_of(std::vector<Sequence>& sequences, int rows, const ModelConfig& conf
     return step;
 }
 
-class CudaReplay : public testing::TestWithParam<const char*> {
-protected:
-    const SmallModelOptions options_ = {.family = Family::Cuda, .rows = 12, .logit_rows = 12, .pages = 60};
+// A rank's two models: one whose steps are replayed, and one that is observed.
+class Models {
+public:
+    Models(const char* checkpoint, const SmallModelOptions& options, Communicator& ranks)
+        : replayed_(checkpoint, options, ranks), plain_(checkpoint, options, ranks) {}
 
-    std::vector<float> run(SmallModel& model, const Step& step, StepObserver* observer) {
-        const View logits = model.decoder().run(step, model.cache(), observer);
-        std::vector<float> values(static_cast<std::size_t>(logits.shape.elements()));
-        model.ops().download(logits.data, values.data(), values.size() * sizeof(float));
-        return values;
-    }
     // Both ways, and the kernels that the first one asked for.
     std::uint64_t compare(std::vector<Sequence>& sequences, int rows) {
         const Step step = step_of(sequences, rows, plain_.config());
@@ -76,36 +78,127 @@ protected:
         return launches;
     }
 
-    std::unique_ptr<Communicator> ranks_ = make_self();
-    SmallModel replayed_{GetParam(), options_, *ranks_}, plain_{GetParam(), options_, *ranks_};
+private:
+    static std::vector<float> run(SmallModel& model, const Step& step, StepObserver* observer) {
+        const View logits = model.decoder().run(step, model.cache(), observer);
+        model.sums().wait();
+        std::vector<float> values(static_cast<std::size_t>(logits.shape.elements()));
+        model.ops().download(logits.data, values.data(), values.size() * sizeof(float));
+        return values;
+    }
+
+    SmallModel replayed_, plain_;
+};
+
+const SmallModelOptions kOptions = {
+    .family = Family::Cuda, .rows = 12, .logit_rows = 12, .pages = 60, .links = link_by_stream};
+
+class CudaReplay : public testing::TestWithParam<std::tuple<const char*, int>> {
+protected:
+    static void on_ranks(const std::function<void(Models&)>& work) {
+        run_on_threads(std::get<1>(GetParam()), [&](Communicator& ranks) {
+            Models models(std::get<0>(GetParam()), kOptions, ranks);
+            work(models);
+        });
+    }
 };
 
 // Contexts pass pages and the first rung, batches grow and shrink, and prompts come between.
 TEST_P(CudaReplay, ChangesNoBit) {
-    std::vector<Sequence> some = {{0, 2}, {1, 62, 3}, {2, 509}}, one = {{3, 7}}, long_one = {{4, 600, 500}};
-    const std::uint64_t before = asked.replays;
-    for (int i = 0; i < 7; ++i) compare(some, 1);  // four rows; from the fourth on of another context
-    compare(one, 4);                               // a prompt
-    some.push_back(one.front());
-    for (int i = 0; i < 2; ++i) compare(some, 1);  // no row is added
-    compare(long_one, 1);                          // the inputs move to where there is more room
-    compare(some, 1);
-    some.resize(2);
-    for (int i = 0; i < 3; ++i) compare(some, 1);
-    EXPECT_EQ(asked.replays - before, 2U + 3U + 2U + 2U);
+    on_ranks([](Models& models) {
+        std::vector<Sequence> some = {{0, 2}, {1, 62, 3}, {2, 509}}, one = {{3, 7}},
+                              long_one = {{4, 600, 500}};
+        const std::uint64_t before = asked.replays;
+        for (int i = 0; i < 7; ++i)
+            models.compare(some, 1);  // four rows; from the fourth on of another context
+        models.compare(one, 4);       // a prompt
+        some.push_back(one.front());
+        for (int i = 0; i < 2; ++i) models.compare(some, 1);  // no row is added
+        models.compare(long_one, 1);                          // the inputs move to where there is more room
+        models.compare(some, 1);
+        some.resize(2);
+        for (int i = 0; i < 3; ++i) models.compare(some, 1);
+        EXPECT_EQ(asked.replays - before, 2U + 3U + 2U + 2U);
+    });
 }
 
 TEST_P(CudaReplay, AsksForNothingOnceItIsRecorded) {
-    std::vector<Sequence> two = {{0, 9}, {1, 70}};
-    const std::uint64_t plain = compare(two, 1), before = asked.replays;
-    EXPECT_GT(plain, 0U);
-    EXPECT_EQ(compare(two, 1), plain);  // recorded
-    for (int i = 0; i < 2; ++i) EXPECT_EQ(compare(two, 1), 0U);
-    EXPECT_EQ(asked.replays - before, 3U);
+    on_ranks([](Models& models) {
+        std::vector<Sequence> two = {{0, 9}, {1, 70}};
+        const std::uint64_t plain = models.compare(two, 1), before = asked.replays;
+        EXPECT_GT(plain, 0U);
+        EXPECT_EQ(models.compare(two, 1), plain);  // recorded
+        for (int i = 0; i < 2; ++i) EXPECT_EQ(models.compare(two, 1), 0U);
+        EXPECT_EQ(asked.replays - before, 3U);
+    });
 }
 
-INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaReplay, testing::Values("v3", "llama", "grok"),
-                         [](const auto& param) { return std::string(param.param); });
+INSTANTIATE_TEST_SUITE_P(Checkpoints, CudaReplay,
+                         testing::Values(std::tuple{"v3", 1}, std::tuple{"llama", 1}, std::tuple{"grok", 1},
+                                         std::tuple{"v3", 4}, std::tuple{"llama", 2}),
+                         [](const auto& param) {
+                             return fmt::format("{}_on_{}", std::get<0>(param.param),
+                                                std::get<1>(param.param));
+                         });
+
+TEST(CudaReplayOfRanks, SumsByWayOfTheHostAreNotRecorded) {
+    run_on_threads(2, [](Communicator& ranks) {
+        SmallModelOptions options = kOptions;
+        options.links = nullptr;
+        Models models("v3", options, ranks);
+        std::vector<Sequence> two = {{0, 9}, {1, 70}};
+        const std::uint64_t before = asked.replays;
+        for (int i = 0; i < 3; ++i) EXPECT_GT(models.compare(two, 1), 0U);
+        EXPECT_EQ(asked.replays, before);
+    });
+}
+
+// Or else its device would meet the others' in calls of its own.
+TEST(CudaReplayOfRanks, WhatOneDoesByOperationNoneReplays) {
+    run_on_threads(2, [](Communicator& ranks) {
+        SmallModel model("v3", kOptions, ranks);
+        Sampler sampler(model.ops(), model.sums(), ranks, model.decoder().shard(), model.config().vocab,
+                        model.decoder().vocabulary_slices());
+        Engine engine(model.decoder(), model.cache(), sampler, ranks);
+        const std::uint64_t before = asked.replays;
+        if (ranks.rank() == 0) {
+            std::vector<Sequence> two = {{0, 9}, {1, 70}};
+            const auto steps = [&](int count) {
+                for (int i = 0; i < count; ++i) {
+                    StepPlan plan;
+                    plan.step = step_of(two, 1, model.config());
+                    plan.samples.resize(2);
+                    engine.run(plan);
+                }
+            };
+            steps(3);
+            engine.run_by_operation(true);
+            steps(2);
+            engine.run_by_operation(false);
+            steps(1);
+            engine.stop();
+        } else {
+            engine.follow();
+        }
+        EXPECT_EQ(asked.replays - before, 2U + 1U) << "on rank " << ranks.rank();
+    });
+}
+
+TEST(CudaReplayOfRanks, ScratchMemoryThatMovesOnOneIsAnError) {
+    const auto work = [](Communicator& ranks) {
+        SmallModel model("v3", kOptions, ranks);
+        if (ranks.rank() == 1) model.ops().claim_workspace(std::size_t{1} << 24);
+        std::vector<Sequence> one = {{0, 9}};
+        model.decoder().run(step_of(one, 1, model.config()), model.cache());
+        model.sums().wait();
+    };
+    try {
+        run_on_threads(2, work);
+        FAIL() << "it would record other steps than rank 0";
+    } catch (const Error& error) {
+        EXPECT_THAT(error.what(), testing::HasSubstr("scratch memory"));
+    }
+}
 
 }  // namespace
 }  // namespace sluice::test

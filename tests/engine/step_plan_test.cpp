@@ -24,6 +24,7 @@ public:
         plan.step.sequences.resize(length());
         for (StepSequence& sequence : plan.step.sequences)
             sequence = {number(), number(), number(), number(), number(), number()};
+        plan.step.by_operation = number() % 2 == 0;
         plan.samples.resize(length());
         for (SampleRow& sample : plan.samples) {
             sample.choice = {share(), share(), share(), share(), number(), random_()};
@@ -55,6 +56,7 @@ void expect_equal(const StepPlan& a, const StepPlan& b) {
     EXPECT_EQ(a.step.pages, b.step.pages);
     EXPECT_EQ(a.step.masked, b.step.masked);
     EXPECT_EQ(a.step.logit_rows, b.step.logit_rows);
+    EXPECT_EQ(a.step.by_operation, b.step.by_operation);
     const auto all_of = [](const StepSequence& s) {
         return std::tuple(s.first_row, s.rows, s.context, s.first_page, s.first_masked, s.masked);
     };

@@ -120,6 +120,11 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     delete stream;
     return cudaSuccess;
 }
+using cudaHostFn_t = void (*)(void*);
+inline cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* data) {
+    sluice::emulation::queue(stream, {{[=] { function(data); }, true}});
+    return cudaSuccess;
+}
 struct CUevent_st {
     bool timed = true, recorded = false;
     std::chrono::steady_clock::time_point at{};  // the host's clock
@@ -202,9 +207,7 @@ inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* ready, cudaGraph_t grap
 }
 inline cudaError_t cudaGraphLaunch(cudaGraphExec_t ready, cudaStream_t stream) {
     ++sluice::emulation::asked.replays;
-    sluice::emulation::queue(stream, [ready] {
-        for (const auto& each : ready->work) each();
-    });
+    sluice::emulation::queue(stream, ready->work);
     return cudaSuccess;
 }
 inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t ready) {

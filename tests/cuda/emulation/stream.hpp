@@ -1,4 +1,5 @@
-// Streams. What is queued is done at once, or kept in a graph while the stream records.
+// Streams. What is queued is done at once, or kept in a graph while the stream records. Functions of the host
+// are called without the device's turn: they may wait for other threads, who need it.
 //
 // What a GPU's runtime refuses while a thread records is refused here: to wait for the stream, and to claim,
 // release or clear memory. The recording then comes to nothing.
@@ -6,15 +7,20 @@
 
 #include "cuda/emulation/memory.hpp"
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace sluice::emulation {
 
-using Work = std::function<void()>;
+struct Work {
+    std::function<void()> run;
+    bool of_host = false;
+};
 
 // What this thread has asked for.
 struct Asked {
@@ -44,14 +50,26 @@ inline bool spoils_recording() {
     return recording != nullptr;
 }
 
-template <class Do>
-void queue(CUstream_st* stream, const Do& work) {
-    if (stream != nullptr && stream->graph != nullptr) {
-        stream->graph->work.emplace_back(work);
-        return;
+inline void run(const std::vector<Work>& all) {
+    std::optional<DeviceTurn> turn;
+    for (const Work& work : all) {
+        if (work.of_host)
+            turn.reset();
+        else if (!turn)
+            turn.emplace();
+        work.run();
     }
-    const DeviceTurn turn;
-    work();
+}
+
+inline void queue(CUstream_st* stream, const std::vector<Work>& all) {
+    if (stream == nullptr || stream->graph == nullptr) return run(all);
+    std::vector<Work>& recorded = stream->graph->work;
+    recorded.insert(recorded.end(), all.begin(), all.end());
+}
+
+template <std::invocable Do>
+void queue(CUstream_st* stream, const Do& work) {
+    queue(stream, {{work}});
 }
 
 }  // namespace sluice::emulation
