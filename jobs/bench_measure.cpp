@@ -41,8 +41,8 @@ BenchMeasure::Plans BenchMeasure::prefill_plans(int prompts, int length) {
     return prefill_steps(prompts, length, chunk > 0 ? std::min(rows, chunk) : rows, tokens_);
 }
 
-void BenchMeasure::run(const Plans& plans) {
-    for (const StepPlan& plan : plans) parts_.engine.run(plan);
+void BenchMeasure::run(Plans plans) {
+    for (StepPlan& plan : plans) parts_.engine.run(plan);
 }
 
 void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
@@ -110,7 +110,7 @@ std::vector<Figure> BenchMeasure::prefill() {
         log_info("prefill of {} x {} tokens", prompts, length);
         Plans plans;
         measure(
-            figure, [&] { plans = prefill_plans(prompts, length); }, [&] { run(plans); });
+            figure, [&] { plans = prefill_plans(prompts, length); }, [&] { run(std::move(plans)); });
     }
     return figures;
 }
@@ -133,7 +133,7 @@ std::vector<Figure> BenchMeasure::decode() {
             };
             // Where steps are recorded, that is done with their second one.
             for (int i = 0; i < 2; ++i) run({decode_step(batch, context, tokens_)});
-            measure(figure, prepare, [&] { run(plans); });
+            measure(figure, prepare, [&] { run(std::move(plans)); });
         }
     }
     return figures;

@@ -41,7 +41,7 @@ private:
 
     void tell_clock(bool tell);
     Plans prefill_plans(int prompts, int length);
-    void run(const Plans& plans);
+    void run(Plans plans);
     struct Spent {  // seconds
         double all = 0, communicating = 0;
     };

@@ -58,7 +58,7 @@ ComputeDevice gpu(Communicator& world, const std::string& comm, const Placement&
     chosen.device = static_cast<int>(index);
     chosen.sharing = ranks_sharing(all, world.rank());
     chosen.level = devices[index].architecture;
-    chosen.to_level = "use GPUs of one architecture";
+    chosen.to_level = "use GPUs of one architecture, or set SLUICE_ISA=mma_sync on all machines or on none";
     chosen.name = devices[index].name;
     if (comm == "self" || comm == "mpi") return chosen;
     const std::string obstacle = obstacle_of_all(world, nccl_obstacle(all));
@@ -84,6 +84,7 @@ ComputeDevice choose_compute_device(Communicator& world, const std::string& devi
         }
         if (obstacle.empty()) {
             if (kernels::this_machine().wgmma()) chosen.level += "a";  // its products round otherwise
+            chosen.name += fmt::format(" ({})", chosen.level);
             return chosen;
         }
         throw AgreedError(ExitCode::Usage, fmt::format("--device cuda: no GPU to compute on: {}", obstacle));

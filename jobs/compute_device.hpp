@@ -16,7 +16,7 @@ struct ComputeDevice {
     bool linked = false;   // the ranks' GPUs are, by NCCL: partial results need not go by way of the host
     std::string level;     // results are equal among ranks of one level: "avx512", "sm_90a"
     std::string to_level;  // what to do where ranks have different ones
-    std::string name;      // for people: the level, or the GPU's name
+    std::string name;      // for people: the level, or the GPU's name with its level
     std::string without;   // why auto takes no GPU
     std::string unlinked;  // why auto does not link the GPUs of several ranks
 };

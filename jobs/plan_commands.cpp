@@ -67,8 +67,11 @@ std::optional<std::string> shard(const Plan& plan, const PlanOptions& options) {
                        options.dtype == "bf16" ? " --dtype bf16" : "");
 }
 
-// What a rank has at its peak, and a gibibyte for the program, its libraries, tokenizer and requests.
-std::uint64_t mebibytes_a_rank(const Mesh& mesh) { return ((mesh.memory.host + (1ULL << 30)) >> 20) + 1; }
+// What a rank has at its peak, and what nobody counts: the program, its libraries, tokenizer and requests,
+// and what a GPU's driver and links hold on the host.
+std::uint64_t mebibytes_a_rank(const Mesh& mesh, bool gpu) {
+    return ((mesh.memory.host + (gpu ? 4ULL << 30 : 1ULL << 30)) >> 20) + 1;
+}
 
 }  // namespace
 
@@ -90,7 +93,7 @@ PlanCommands commands_for(const Plan& plan, const Mesh& mesh, const PlanOptions&
         "--ntasks-per-node={}{} --mem={}M slurm/generate.sbatch {}",
         model, commands.nodes, mesh.ranks, per_node,
         options.gpu() ? fmt::format(" --gpus-per-node={}", per_node) : "",
-        mebibytes_a_rank(mesh) * static_cast<std::uint64_t>(per_node), rest);
+        mebibytes_a_rank(mesh, options.gpu()) * static_cast<std::uint64_t>(per_node), rest);
     return commands;
 }
 

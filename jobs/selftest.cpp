@@ -254,18 +254,19 @@ void check_device_sums(Communicator& world, Report& report, const Setup& setup) 
         return std::string();
     };
     if (report.on_each("device", work).empty()) return;
-    auto links = links_of(world, setup, *ops);
-    const char* const way = links != nullptr                               ? "between linked GPUs"
-                            : kernels::works_on_host(setup.compute.family) ? "in the host's memory"
-                                                                           : "by way of the host";
-    std::unique_ptr<DeviceSums> sums;
-    const auto claim = [&] {
-        sums = make_rank_sums(*ops, world, std::move(links));
-        return std::string();
-    };
-    if (report.on_each("device sums", claim).empty()) return;
-    const auto wrong_of = [&](std::size_t count) { return wrong_device_sums(world, *ops, *sums, count); };
-    report.compare("device sums", wrong_of_all_sizes(wrong_of), fmt::format("{}: {}", way, kSumsAreRight));
+    try {
+        auto links = links_of(world, setup, *ops);
+        const char* const way = links != nullptr                               ? "between linked GPUs"
+                                : kernels::works_on_host(setup.compute.family) ? "in the host's memory"
+                                                                               : "by way of the host";
+        std::unique_ptr<DeviceSums> sums;
+        run_together(world, "claiming memory", [&] { sums = make_rank_sums(*ops, world, std::move(links)); });
+        const auto wrong_of = [&](std::size_t count) { return wrong_device_sums(world, *ops, *sums, count); };
+        report.compare("device sums", wrong_of_all_sizes(wrong_of),
+                       fmt::format("{}: {}", way, kSumsAreRight));
+    } catch (const AgreedError& error) {
+        report.failed("device sums", error.code(), error.what());
+    }
 }
 
 void check_collectives(Communicator& world, Report& report) {

@@ -118,7 +118,7 @@ SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_
     if (s + 1 < t.segments) return {same.panels + panel * same.panel_bytes, same.panel_bytes, panels};
     if (gate) return {same.panels + (panel + t.gated_panels) * same.panel_bytes, same.panel_bytes, panels};
     const std::int64_t next = panel + panels, left = t.first_panel + t.panels - next;
-    if (left <= 0) return {t.after, t.after_panel_bytes, t.after_panels};
+    if (left <= 0) return {t.after, t.after_panel_bytes, t.after_panels < panels ? t.after_panels : panels};
     return {same.panels + next * same.panel_bytes, same.panel_bytes, left < panels ? left : panels};
 }
 

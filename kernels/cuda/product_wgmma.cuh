@@ -42,6 +42,7 @@ public:
                 for (int step = 0; step < kSteps; step += 2)
                     load_weights<format, Layout>(from, output_of_warp(), 2 * panel + step / 2,
                                                  weights_[panel][step], weights_[panel][step + 1]);
+                hold_registers(weights_[panel]);
                 fence_registers(sum_[0]);
 #pragma unroll
                 for (int step = 0; step < kSteps; ++step)

@@ -76,6 +76,7 @@ __device__ __forceinline__ void commit_products() {
 }
 
 // After a wait for products that read these registers: keeps them from being used for anything else before.
+// And after they were written anew, before the fence: has that done by then.
 template <int Count>
 __device__ __forceinline__ void hold_registers(std::uint32_t (&a)[Count][4]) {
 #ifdef __CUDACC__
@@ -84,6 +85,7 @@ __device__ __forceinline__ void hold_registers(std::uint32_t (&a)[Count][4]) {
         asm volatile("" : "+r"(a[i][0]), "+r"(a[i][1]), "+r"(a[i][2]), "+r"(a[i][3])::"memory");
 #else
     static_cast<void>(a);  // a product has taken its rows when it begins
+    emulation::write_registers();
 #endif
 }
 

@@ -30,7 +30,7 @@ Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator&
       stop_signal_(std::move(stop_signal)),
       reports_(static_cast<std::size_t>(ranks.size())) {}
 
-std::vector<Pick> Engine::run(StepPlan plan) {
+std::vector<Pick> Engine::run(StepPlan& plan) {
     plan.step.by_operation = by_operation_;
     check_slots(plan.step, cache_);
     if (watch_) watch_(plan.step);
@@ -41,7 +41,10 @@ std::vector<Pick> Engine::run(StepPlan plan) {
     return picks;
 }
 
-void Engine::idle() { run({}); }
+void Engine::idle() {
+    StepPlan nothing;
+    run(nothing);
+}
 
 void Engine::stop() {
     StepPlan plan;

@@ -27,8 +27,9 @@ public:
     Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks,
            std::function<int()> stop_signal = {});
 
-    // Rank 0: sends the plan to the other ranks and runs it with them. A pick for each of plan.samples.
-    std::vector<Pick> run(StepPlan plan);
+    // Rank 0: sends the plan to the other ranks and runs it with them. A pick for each of plan.samples. Sets
+    // Step::by_operation.
+    std::vector<Pick> run(StepPlan& plan);
     // Rank 0, while there is nothing to run: every rank shows that it is there, and reports.
     void idle();
     // Rank 0, once, at the end: the other ranks' follow() returns.

@@ -166,6 +166,9 @@ Decoder::~Decoder() = default;
 View Decoder::run(const Step& step, KvCache& cache, StepObserver* observer) {
     const bool recurs = ops_.can_record() && sums_.can_be_recorded() && observer == nullptr &&
                         !step.by_operation && only_decodes(step);
+    // Else the others would record what this rank does not.
+    expect(ops_.can_record() || step.by_operation || sums_.ranks() == 1 || !sums_.can_be_recorded(),
+           "a clock is told of this rank's operations alone");
     if (recurs) {
         // Recordings would be dropped on this rank alone.
         expect(ops_.workspace() == workspace_ || sums_.ranks() == 1, "scratch memory was claimed anew");

@@ -88,10 +88,11 @@ private:
     }
 
     void experts(std::span<const Packed> weights, std::int64_t rows, Outputs outputs) {
-        static constexpr std::int32_t kOffset = 0;
+        const std::vector<std::int32_t> offsets(weights.size() +
+                                                1);  // that there are some is all that counts
         kernels::ExpertProductArgs args;
         args.experts = weights;
-        args.offsets = &kOffset;  // that there are some is all that counts
+        args.offsets = offsets.data();
         args.most_rows = rows;
         args.outputs = outputs;
         take(args);

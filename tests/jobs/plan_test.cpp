@@ -316,19 +316,19 @@ TEST_F(PlanTest, AGpuHoldsThePagesThatWerePlanned) {
 
 // What a GPU holds is no memory of its host.
 TEST_F(PlanTest, JobsAskForTheHostsMemoryThatTheyTake) {
-    const auto asked = [&](const Words& device) {
+    const auto asked = [&](const Words& device, std::uint64_t uncounted) {
         const OrderedJson plan = planned(
             Words{"--config", config("Llama-3.1-8B"), "--max-seq-len", "8192", "--kv-memory", "8GiB"} +
             device);
         const OrderedJson one = mesh(plan, 1);
         const std::string sbatch = plan["recommended"]["sbatch"];
-        const std::uint64_t bytes = one["host_memory"].get<std::uint64_t>() + (1ULL << 30);
+        const std::uint64_t bytes = one["host_memory"].get<std::uint64_t>() + uncounted;
         EXPECT_THAT(sbatch, HasSubstr(fmt::format("--mem={}M ", (bytes >> 20) + 1)));
         return one;
     };
-    const OrderedJson gpu = asked({"--device", "h100"});
+    const OrderedJson gpu = asked({"--device", "h100"}, 4ULL << 30);
     EXPECT_EQ(gpu["host_memory"], gpu["staging"]);
-    const OrderedJson cpu = asked({"--device-memory", "80GB"});
+    const OrderedJson cpu = asked({"--device-memory", "80GB"}, 1ULL << 30);
     EXPECT_EQ(
         cpu["host_memory"].get<std::uint64_t>(),
         cpu["weights"]["bytes"].get<std::uint64_t>() + cpu["workspace"].get<std::uint64_t>() + (8ULL << 30));

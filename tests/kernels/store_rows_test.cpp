@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstdint>
 
 namespace sluice::test {
 namespace {
@@ -39,7 +40,9 @@ TEST_P(StoreRows, WritesRowsToTheirSlotsAlone) {
             written[static_cast<std::size_t>(slot)] = true;
             for (std::int64_t i = 0; i < c.width; ++i) {
                 const float x = call.x[static_cast<std::size_t>(r * call.x_stride + i)];
-                ASSERT_EQ(value_at(call, slot, i), rounded(x, c.dtype)) << c.name();
+                ASSERT_EQ(std::bit_cast<std::uint32_t>(value_at(call, slot, i)),
+                          std::bit_cast<std::uint32_t>(rounded(x, c.dtype)))
+                    << c.name();
             }
         }
         for (std::int64_t slot = 0; slot < call.slots_held; ++slot) {

@@ -106,6 +106,7 @@ public:
     void run(const Index& grid, const Index& block, std::size_t dynamic_bytes,
              const std::function<void()>& thread);
     void block_barrier(const std::source_location& at) {
+        hid_copies_ = hid_copies_ || threads_[current_].hides_copies;
         threads_[current_].barrier = at;
         threads_[current_].state = State::AtBarrier;
         Fiber::suspend();
@@ -113,6 +114,8 @@ public:
     void meet(const char* name, unsigned mask, void* data, void (*exchange)(const Lanes&));
     Thread& current() { return threads_[current_]; }
     unsigned number() const { return current_; }
+    // Whether a thread of the block came to a barrier before it had shown its copies.
+    bool hid_copies() const { return hid_copies_; }
     std::uint64_t blocks() const { return blocks_; }
     SharedMemory& shared() { return shared_; }
 
@@ -153,6 +156,7 @@ private:
     std::vector<unsigned> order_;  // of warps, while they become ready
     bool warp_after_warp_ = false;
     unsigned count_ = 0, done_ = 0, current_ = 0;
+    bool hid_copies_ = false;
     std::uint64_t blocks_ = 0;
     const std::function<void()>* thread_ = nullptr;
     SharedMemory shared_;
@@ -198,6 +202,7 @@ void Grid::run_block() {
     ++blocks_;
     ready_.clear();
     error_.clear();
+    hid_copies_ = false;
     warp_after_warp_ = random(2) == 0;
     for (unsigned t = 0; t < count_; ++t) {
         threads_[t].fiber.start(&run_thread);
@@ -337,7 +342,7 @@ void wait_copies(int most_pending) {
     });
 }
 void show_copies() { the_grid().current().hides_copies = false; }
-bool copies_are_shown() { return !the_grid().current().hides_copies; }
+bool copies_are_shown() { return !the_grid().current().hides_copies && !the_grid().hid_copies(); }
 
 void expect_aligned(const void* p, std::size_t bytes) {
     if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)

@@ -149,6 +149,8 @@ void fence_registers(const float* sums) {
     mine.fenced = true;
 }
 
+void write_registers() { this_thread().fenced = false; }
+
 void commit_products() { ++this_thread().groups; }
 
 void wait_products(float* sums, int most_pending) {

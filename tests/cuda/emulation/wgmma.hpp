@@ -17,6 +17,7 @@ struct Operand {
 };
 
 void fence_registers(const float* sums);
+void write_registers();
 void commit_products();
 void wait_products(float* sums, int most_pending);
 void multiply_async(float* sums, int tiles, const Operand& a, const Operand& b);
