@@ -95,9 +95,8 @@ void add_job(CLI::App& app, BenchOptions& o) {
 
 constexpr const char* kFooter =
     "The floor of a step is max(bytes / bandwidth, operations / peak) of rank 0, with what this machine was "
-    "measured to read and to multiply with all ranks and threads at it (a GPU by mma.sync: products by "
-    "wgmma, "
-    "on Hopper, may go beyond it); nothing for communication.\n"
+    "measured to read and to multiply with all ranks and threads at it (a GPU by mma.sync, which "
+    "products by wgmma, on Hopper, may exceed); nothing for communication.\n"
     "  bytes       weights as packed, without the embedding, without the output matrix where no logits are "
     "wanted, and without experts that no token chose (b tokens choose E (1 - (1 - k/E)^b) of E experts, k a "
     "token); and each sequence's cache once\n"
