@@ -36,6 +36,12 @@ constexpr std::int64_t chunk_pairs(int panels, std::int64_t rows) {
     return rows <= 12 ? 64 : rows <= 24 ? 128 : Dot::kBulkPairs;
 }
 
+// Pairs are cut in chunks alike, for a chunk fetches as many pairs of the next as it multiplies.
+SLUICE_SIMD std::int64_t even_chunk(std::int64_t pairs, std::int64_t most) {
+    const std::int64_t chunks = (pairs + most - 1) / most;
+    return ((pairs + chunks - 1) / chunks + 1) / 2 * 2;
+}
+
 // Whether so many panels side by side are best for these rows: as many as the registers hold all rows for,
 // else the width for many rows.
 template <class Dot, Format format>
@@ -156,13 +162,11 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
     auto* scratch = static_cast<float*>(t.scratch);
     auto* decoded = reinterpret_cast<std::byte*>(scratch + kDecodedAt);
     const std::int64_t pairs = s.block_pair[s.blocks];
+    const std::int64_t chunk = even_chunk(pairs, chunk_pairs<Dot, format>(panels, t.rows));
     int b = 0;  // the block of pair i
     for (std::int64_t i = 0, count; i < pairs; i += count) {
         const std::int64_t left = pairs - i;
-        const std::int64_t most = !one_sweep               ? chunk_pairs<Dot, format>(panels, t.rows)
-                                  : left > 2 * kAheadPairs ? left - kAheadPairs
-                                                           : left;
-        count = left < most ? left : most;
+        count = one_sweep ? left > kAheadPairs ? left - kAheadPairs : left : left < chunk ? left : chunk;
         while (s.block_pair[b + 1] <= i) ++b;
         BlockTask block{};  // no call of a constructor that every set would share
         block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
