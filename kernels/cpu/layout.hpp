@@ -27,7 +27,12 @@ struct Segment {
     std::int64_t first_pair = 0;               // of this segment, counted over all segments
     const std::byte* panels = nullptr;
     std::int64_t panel_bytes = 0;
-    const float* scales = nullptr;  // [blocks][padded rows], or null where not quantised
+    // [panels][blocks][scale_width], or null where not quantised: one for each column of a panel, or one for
+    // all.
+    const float* scales = nullptr;
+    int scale_width = kPanel;
+    const std::uint16_t* nan_columns =
+        nullptr;  // [panels]: bit c where column c has a NaN; null: there is none
 };
 
 }  // namespace sluice::kernels::cpu

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 
 namespace sluice::kernels::cpu {
 namespace {
@@ -16,8 +15,10 @@ struct Place {  // where one part's rows go
     const WeightPart* part;
     const Segment* segment;
     std::byte* panels;
-    float* scales;
-    std::int64_t padded_rows;
+    float* scales;               // the segment's
+    std::uint16_t* nan_columns;  // likewise
+    std::int64_t panel_of(std::int64_t n) const { return (part->row + n) / kPanel; }
+    std::int64_t lane_of(std::int64_t n) const { return (part->row + n) % kPanel; }
 };
 
 // Calls take(n, k, byte index of (n, k) in its panel) for rows [first, last) of a part, all in one panel, and
@@ -34,7 +35,7 @@ void for_each(const Place& place, Format format, std::int64_t first, std::int64_
     for (std::int64_t chunk = begin; chunk < end; chunk += kStep) {
         const std::int64_t stop = std::min(end, chunk + kStep);
         for (std::int64_t n = first; n < last; ++n) {
-            const std::int64_t lane = (place.part->row + n) % kPanel;
+            const std::int64_t lane = place.lane_of(n);
             for (std::int64_t half = 0; half < 2; ++half) {
                 const std::int64_t pair = segment.block_pair[b] + (chunk - segment.block_col[b]) / 2;
                 std::int64_t at =
@@ -58,22 +59,26 @@ void put(std::byte* at, T value) {
 
 void pack_scales(const Place& place, std::int64_t first, std::int64_t last) {
     const HostMatrix& m = place.part->matrix;
-    for (int b = 0; b < place.segment->blocks; ++b) {
-        const std::int64_t k = place.segment->block_col[b] + m.col_offset;
-        for (std::int64_t n = first; n < last; ++n) {
-            place.scales[b * place.padded_rows + place.part->row + n] =
+    const Segment& segment = *place.segment;
+    const bool each = segment.scale_width > 1;
+    float* scales = place.scales + place.panel_of(first) * segment.blocks * segment.scale_width;
+    for (int b = 0; b < segment.blocks; ++b, scales += segment.scale_width) {
+        const std::int64_t k = segment.block_col[b] + m.col_offset;
+        for (std::int64_t n = first; n < (each ? last : first + 1); ++n) {
+            scales[each ? place.lane_of(n) : 0] =
                 m.scales[(n + m.row_offset) / m.block_rows * m.scale_row_stride +
                          k / m.block_cols * m.scale_col_stride];
         }
     }
 }
 
-// Codes as they are, but for NaN: that becomes code 0 with a NaN scale, so the decoding in the inner loops
-// need not know it, and every product of the output is NaN as it must be.
-fp8 finite_code(const Place& place, std::int64_t n, std::int64_t k, int b) {
+// Codes as they are, but for NaN: that becomes code 0 and a mark on its column, so the decoding in the inner
+// loops need not know it. Whoever packs a panel is alone with its marks.
+fp8 finite_code(const Place& place, std::int64_t n, std::int64_t k) {
     const fp8 code = source<fp8>(place.part->matrix, n, k);
     if ((code & 0x7fU) != 0x7fU) return code;
-    place.scales[b * place.padded_rows + place.part->row + n] = std::numeric_limits<float>::quiet_NaN();
+    std::uint16_t& marks = place.nan_columns[place.panel_of(n)];
+    marks = static_cast<std::uint16_t>(marks | 1U << place.lane_of(n));
     return 0;
 }
 
@@ -93,7 +98,7 @@ void pack_each(const Place& place, Format format, std::byte* panel, std::int64_t
         for_each(place, format, first, last, b, begin,
                  [&](Index n, Index k, Index at) { put(panel + at, value(n, k)); });
     };
-    if (format == Format::Fp8) return each([&](Index n, Index k) { return finite_code(place, n, k, b); });
+    if (format == Format::Fp8) return each([&](Index n, Index k) { return finite_code(place, n, k); });
     if (format == Format::Int8) return each([&](Index n, Index k) { return source<std::int8_t>(m, n, k); });
     if (format == Format::F32) return each([&](Index n, Index k) { return m.at(n, k); });
     if (m.dtype == DType::BF16 && m.scales == nullptr)
@@ -200,7 +205,7 @@ std::int64_t pack_pairs(const Place& place, Format format, std::byte* panel, std
 }
 
 void pack_rows(const Place& place, Format format, std::int64_t first, std::int64_t last) {
-    std::byte* panel = place.panels + (place.part->row + first) / kPanel * place.segment->panel_bytes;
+    std::byte* panel = place.panels + place.panel_of(first) * place.segment->panel_bytes;
     if (place.scales != nullptr) pack_scales(place, first, last);
     for (int b = 0; b < place.segment->blocks; ++b) {
         std::int64_t begin = place.segment->block_col[b];
@@ -218,8 +223,20 @@ std::size_t value_bytes(const CpuWeight& weight) {
     return static_cast<std::size_t>(weight.panels * weight.pairs * pair_bytes(weight.format));
 }
 
+// Whether all columns of every panel have the same scales, for their blocks of rows are made of panels.
+bool shares_scales(const PackArgs& args) {
+    return std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
+        const HostMatrix& m = part.matrix;
+        return part.row % kPanel == 0 && m.block_rows % kPanel == 0 && m.row_offset % kPanel == 0;
+    });
+}
+
 std::size_t scale_count(const CpuWeight& weight) {
-    return static_cast<std::size_t>(weight.blocks * weight.panels * kPanel);
+    return static_cast<std::size_t>(weight.blocks * weight.panels * weight.segment.front().scale_width);
+}
+
+std::size_t mark_count(const CpuWeight& weight) {
+    return weight.format == Format::Fp8 ? static_cast<std::size_t>(weight.segments * weight.panels) : 0;
 }
 
 // Lays out segments, grid and the sizes of its memory, of which it claims none yet.
@@ -239,6 +256,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
         for (std::size_t b = 0; b + 1 < cols.size(); ++b)
             weight->grid.push_back(pair += (cols[b + 1] - cols[b] + 1) / 2);
     }
+    const bool shared_scales = grid.quantised && shares_scales(args);
     const std::int64_t* at = weight->grid.data();
     for (std::size_t s = 0; s < grid.block_col.size(); ++s) {
         Segment& segment = weight->segment[s];
@@ -246,6 +264,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
         segment.block_col = at;
         segment.block_pair = at + segment.blocks + 1;
         at += 2 * (segment.blocks + 1);
+        if (shared_scales) segment.scale_width = 1;
         segment.first_col = weight->cols;
         segment.cols = segment.block_col[segment.blocks];
         segment.first_block = weight->blocks;
@@ -257,6 +276,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
     }
     weight->bytes = value_bytes(*weight);
     if (grid.quantised) weight->bytes += scale_count(*weight) * sizeof(float);
+    weight->bytes += mark_count(*weight) * sizeof(std::uint16_t);
     return weight;
 }
 
@@ -264,9 +284,29 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
 void claim(CpuWeight& weight, bool quantised) {
     weight.values = allocate_block(value_bytes(weight));
     if (quantised) weight.scales.assign(scale_count(weight), 0.0F);
+    weight.nan_columns.assign(mark_count(weight), 0);
     for (Segment& segment : weight.segment) {
         segment.panels = weight.values.get() + weight.panels * segment.first_pair * pair_bytes(weight.format);
-        if (quantised) segment.scales = weight.scales.data() + segment.first_block * weight.panels * kPanel;
+        if (!quantised) continue;
+        segment.scales = weight.scales.data() + segment.first_block * weight.panels * segment.scale_width;
+        if (weight.format != Format::Fp8) continue;
+        segment.nan_columns = weight.nan_columns.data() + weight.panels * (&segment - weight.segment.data());
+    }
+}
+
+// What a segment has of its weight's memory, to be written.
+template <class T>
+T* own(T* memory, const T* part) {
+    return part == nullptr ? nullptr : memory + (part - memory);
+}
+
+// Most weights have none, and their products do not look.
+void forget_no_marks(CpuWeight& weight) {
+    for (Segment& segment : weight.segment) {
+        const std::uint16_t* marks = segment.nan_columns;
+        if (marks == nullptr) continue;
+        if (std::all_of(marks, marks + weight.panels, [](std::uint16_t columns) { return columns == 0; }))
+            segment.nan_columns = nullptr;
     }
 }
 
@@ -288,15 +328,13 @@ void run_pack(const PackArgs& args, const Execution& execution) {
     *args.out = weight;
     if (args.sizes_only) return;
     claim(*weight, grid.quantised);
-    const std::int64_t padded = weight->panels * kPanel;
     const auto pack_panel = [&](std::int64_t task) {
         const auto s = static_cast<std::size_t>(task / weight->panels);
         const std::int64_t panel = task % weight->panels;
         const Segment& segment = weight->segment[s];
-        std::byte* panels = weight->values.get() + (segment.panels - weight->values.get());
-        float* scales = segment.scales == nullptr
-                            ? nullptr
-                            : weight->scales.data() + (segment.scales - weight->scales.data());
+        std::byte* panels = own(weight->values.get(), segment.panels);
+        float* scales = own(weight->scales.data(), segment.scales);
+        std::uint16_t* nan_columns = own(weight->nan_columns.data(), segment.nan_columns);
         if (has_padding(segment, panel, weight->rows)) {
             std::memset(panels + panel * segment.panel_bytes, 0,
                         static_cast<std::size_t>(segment.panel_bytes));
@@ -305,7 +343,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
             const std::int64_t first = std::max<std::int64_t>(panel * kPanel - part.row, 0);
             const std::int64_t last = std::min((panel + 1) * kPanel - part.row, part.matrix.rows);
             if (part.segment != static_cast<int>(s) || first >= last) continue;
-            pack_rows({&part, &segment, panels, scales, padded}, weight->format, first, last);
+            pack_rows({&part, &segment, panels, scales, nan_columns}, weight->format, first, last);
         }
     };
     // Neighbours go to one thread, for threads that first touch one huge page together clear it twice.
@@ -317,6 +355,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
         for (std::int64_t panel = task * run; panel < std::min(panels, (task + 1) * run); ++panel)
             pack_panel(panel);
     });
+    forget_no_marks(*weight);
 }
 
 }  // namespace sluice::kernels::cpu

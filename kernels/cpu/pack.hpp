@@ -23,6 +23,7 @@ public:
     std::vector<std::int64_t> grid;
     std::shared_ptr<std::byte> values;
     std::vector<float> scales;
+    std::vector<std::uint16_t> nan_columns;  // [segments][panels], of e4m3
 };
 
 bool fits_pack(const PackArgs& args, const Machine& machine);

@@ -203,7 +203,6 @@ void multiply(const Plan& plan, std::size_t number, void* scratch) {
     task.format = weight.format;
     task.first_panel = tile.first_panel;
     task.panels = tile.panels;
-    task.padded_columns = weight.panels * kPanel;
     task.columns = weight.rows;
     task.x_stride = job.row_bytes / job.isa->x_bytes;
     task.x = job.x + tile.first_row * job.row_bytes;

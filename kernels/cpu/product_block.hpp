@@ -18,8 +18,8 @@ struct BlockTask {
     float* sums = nullptr;               // [rows][sums_stride]: where the sum of a block rests that goes on
     std::int64_t sums_stride = 0;
     // Where a quantised block ends: its sum, scaled, is added to totals (first: they hold nothing yet).
-    const float* w_scales = nullptr;  // of the tile's columns, w_scale_stride a block, or null
-    std::int64_t w_scale_stride = 0;
+    const float* w_scales = nullptr;  // [panels, w_scale_stride apart][blocks][w_scale_width], or null
+    std::int64_t w_scale_stride = 0, w_scale_width = 0;
     float* totals = nullptr;  // [rows][sums_stride]
     bool first = false;
     const float* x_scales = nullptr;  // [rows][x_scale_stride], one a block, or null
@@ -121,13 +121,18 @@ template <class Dot, int panels>
 SLUICE_SIMD void fetch_scales(const BlockTask& t, int b) {
     if (t.w_scales == nullptr) return;
 #pragma GCC unroll 8
-    for (int p = 0; p < panels; ++p) Dot::prefetch(t.w_scales + b * t.w_scale_stride + p * kPanel);
+    for (int p = 0; p < panels; ++p) Dot::prefetch(t.w_scales + b * t.w_scale_width + p * t.w_scale_stride);
 }
 
 // The sums of the task's block b, scaled, are added to the totals, and begin anew.
 template <class Dot, int rows, int panels>
 SLUICE_SIMD void end_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, int b) {
-    const float* w_scales = t.w_scales + b * t.w_scale_stride;
+    typename Dot::F32 scale[panels];
+#pragma GCC unroll 8
+    for (int p = 0; p < panels; ++p) {
+        const float* at = t.w_scales + b * t.w_scale_width + p * t.w_scale_stride;
+        scale[p] = t.w_scale_width == 1 ? Dot::set(*at) : Dot::load(at);
+    }
     const bool first = t.first && b == 0;
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
@@ -136,7 +141,7 @@ SLUICE_SIMD void end_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, int
         for (int p = 0; p < panels; ++p) {
             auto v = sum[r][p];
             if (t.x_scales != nullptr) v = Dot::mul(v, Dot::set(t.x_scales[r * t.x_scale_stride + b]));
-            v = Dot::mul(v, Dot::load(w_scales + p * kPanel));
+            v = Dot::mul(v, scale[p]);
             v = Dot::add(first ? Dot::zero() : Dot::load(total + p * kPanel), v);
             Dot::store(total + p * kPanel, v);
             sum[r][p] = Dot::zero();

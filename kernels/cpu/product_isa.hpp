@@ -32,7 +32,6 @@ struct TileTask {
     Format format = Format::Bf16;
     std::int64_t first_panel = 0;
     std::int64_t panels = 0;
-    std::int64_t padded_columns = 0;  // of the weight: the stride of its scales
     std::int64_t columns = 0;         // of the weight, unpadded
     const void* x = nullptr;          // converted rows, all segments of them
     std::int64_t x_stride = 0;        // elements

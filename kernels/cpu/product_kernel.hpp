@@ -151,6 +151,15 @@ SLUICE_SIMD Following look_ahead(const Segment& s, std::int64_t panel, int panel
     return next;
 }
 
+// The codes hold 0 for NaN: what such columns give is NaN, whatever the row.
+SLUICE_SIMD void spoil_columns(const std::uint16_t* nan_columns, int panels, std::int64_t rows,
+                               float* totals) {
+    for (std::int64_t column = 0; column < panels * kPanel; ++column) {
+        if ((nan_columns[column / kPanel] >> column % kPanel & 1) == 0) continue;
+        for (std::int64_t r = 0; r < rows; ++r) totals[r * panels * kPanel + column] = __builtin_nanf("");
+    }
+}
+
 // Panels [panel, panel + panels) of one segment into totals [rows][panels * 16].
 template <class Dot, Format format, int panels>
 void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, const Following& next,
@@ -183,8 +192,9 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
         block.first = b == 0;
         const Following ahead = look_ahead<format>(s, panel, panels, i, count, one_sweep, next);
         if constexpr (kCoded) {
-            block.w_scales = s.scales + b * t.padded_columns + panel * kPanel;
-            block.w_scale_stride = t.padded_columns;
+            block.w_scales = s.scales + (panel * s.blocks + b) * s.scale_width;
+            block.w_scale_stride = s.blocks * s.scale_width;
+            block.w_scale_width = s.scale_width;
             if (t.x_scales != nullptr) block.x_scales = t.x_scales + s.first_block + b;
             block.x_scale_stride = t.x_scale_stride;
             if (t.rows > decoded_in_registers<Dot, format>(panels)) {
@@ -197,6 +207,7 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
         }
         sweep_rows<Dot, format, panels>(t, block, ahead, pair_bytes(format));
     }
+    if (s.nan_columns != nullptr) spoil_columns(s.nan_columns + panel, panels, t.rows, totals);
 }
 
 // into += from

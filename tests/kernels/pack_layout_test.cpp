@@ -6,9 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <span>
 
 namespace sluice::test {
@@ -66,7 +64,9 @@ struct Layout {
     std::vector<std::int64_t> first;     // column of each block
     std::vector<std::int64_t> pair;      // first of each block
     std::vector<std::byte> values;
-    std::vector<float> scales;  // [blocks][padded rows]
+    std::int64_t scale_width = kPanel;
+    std::vector<float> scales;               // [panels][blocks][scale_width]
+    std::vector<std::uint16_t> nan_columns;  // [panels], of e4m3
 };
 
 Layout::Layout(std::span<const WeightPart> parts, const Kind& of)
@@ -85,7 +85,15 @@ Layout::Layout(std::span<const WeightPart> parts, const Kind& of)
     for (const WeightPart& part : parts) rows = std::max(rows, part.row + part.matrix.rows);
     panels = (rows + kPanel - 1) / kPanel;
     values.resize(static_cast<std::size_t>(panels * pairs * cpu::pair_bytes(format)));
-    if (quantised) scales.resize(first.size() * static_cast<std::size_t>(panels * kPanel));
+    if (quantised) {
+        const bool shared = std::all_of(parts.begin(), parts.end(), [](const WeightPart& part) {
+            const HostMatrix& own = part.matrix;
+            return part.row % kPanel == 0 && own.row_offset % kPanel == 0 && own.block_rows % kPanel == 0;
+        });
+        if (shared) scale_width = 1;
+        scales.resize(first.size() * static_cast<std::size_t>(panels * scale_width));
+        if (format == Format::Fp8) nan_columns.resize(static_cast<std::size_t>(panels));
+    }
     for (const WeightPart& part : parts)
         for (std::int64_t n = 0; n < part.matrix.rows; ++n)
             for (std::int64_t k = part.matrix.cols; k-- > 0;) put(part, n, k);
@@ -106,13 +114,14 @@ void Layout::put(const WeightPart& part, std::int64_t n, std::int64_t k) {
                       is_plain_bf16(m) ? static_cast<const bf16*>(m.values)[i] : to_bf16(m.at(n, k)));
     }
     const auto code = static_cast<const std::uint8_t*>(m.values)[i];
-    const bool nan = format == Format::Fp8 && (code & 0x7fU) == 0x7fU;  // goes to the scale
+    const bool nan = format == Format::Fp8 && (code & 0x7fU) == 0x7fU;  // becomes a mark
     put_at(values, at, nan ? std::uint8_t{0} : code);
-    float& scale = scales[b * static_cast<std::size_t>(panels * kPanel) + static_cast<std::size_t>(row)];
-    if (std::isnan(scale)) return;
-    scale = nan ? std::numeric_limits<float>::quiet_NaN()
-                : m.scales[(n + m.row_offset) / m.block_rows * m.scale_row_stride +
-                           (k + m.col_offset) / m.block_cols * m.scale_col_stride];
+    const auto panel = static_cast<std::size_t>(row / kPanel);
+    if (nan) nan_columns[panel] = static_cast<std::uint16_t>(nan_columns[panel] | 1U << lane);
+    const auto scale = (panel * first.size() + b) * static_cast<std::size_t>(scale_width);
+    scales[scale + static_cast<std::size_t>(scale_width > 1 ? lane : 0)] =
+        m.scales[(n + m.row_offset) / m.block_rows * m.scale_row_stride +
+                 (k + m.col_offset) / m.block_cols * m.scale_col_stride];
 }
 
 void expect_packed(const TestWeight& weight, const Cut& cut, const std::string& what) {
@@ -129,12 +138,21 @@ void expect_packed(const TestWeight& weight, const Cut& cut, const std::string& 
             ASSERT_EQ(found.format, expected.format) << what;
             ASSERT_EQ(segment.panel_bytes, expected.pairs * cpu::pair_bytes(expected.format)) << what;
             const std::size_t scale_bytes = expected.scales.size() * sizeof(float);
-            bytes += expected.values.size() + scale_bytes;
+            const std::size_t mark_bytes = expected.nan_columns.size() * sizeof(std::uint16_t);
+            bytes += expected.values.size() + scale_bytes + mark_bytes;
             ASSERT_LE(bytes, found.bytes) << what;
             EXPECT_EQ(std::memcmp(segment.panels, expected.values.data(), expected.values.size()), 0)
                 << what << ", values of segment " << s << ", " << threads << " threads";
             ASSERT_EQ(segment.scales != nullptr, scale_bytes > 0) << what;
+            const bool marked = std::any_of(expected.nan_columns.begin(), expected.nan_columns.end(),
+                                            [](std::uint16_t columns) { return columns != 0; });
+            ASSERT_EQ(segment.nan_columns != nullptr, marked) << what;
+            if (marked) {
+                EXPECT_EQ(std::memcmp(segment.nan_columns, expected.nan_columns.data(), mark_bytes), 0)
+                    << what << ", NaN of segment " << s << ", " << threads << " threads";
+            }
             if (scale_bytes == 0) continue;
+            ASSERT_EQ(segment.scale_width, expected.scale_width) << what;
             EXPECT_EQ(std::memcmp(segment.scales, expected.scales.data(), scale_bytes), 0)
                 << what << ", scales of segment " << s << ", " << threads << " threads";
         }
