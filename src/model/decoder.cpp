@@ -90,19 +90,20 @@ View take(const Tensor& buffer, std::int64_t rows, std::int64_t cols) {
 
 // Every buffer of a step, claimed once.
 struct Decoder::Workspace {
-    Workspace(Memory& memory, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits)
-        : Workspace(memory, config, shard, limits, widths_of(config, shard)) {}
+    Workspace(Memory& memory, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
+              int absorbed)
+        : Workspace(memory, config, shard, limits, absorbed, widths_of(config, shard)) {}
 
     Workspace(Memory& m, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
-              const Widths& w)
+              int absorbed, const Widths& w)
         : x(m, DType::F32, {limits.rows, config.dim}),
           h(m, DType::F32, {limits.rows, config.dim}),
           delta(m, DType::F32, {limits.rows, config.dim}),
           partials(m, DType::F32, {w.shared ? limits.rows * shard.count() : 0, config.dim}),
           entry(m, DType::F32, {limits.rows, w.entry}),
           q(m, DType::F32, {limits.rows, w.q}),
-          q_latent(m, DType::F32, {limits.rows, w.q_latent}),
-          attended(m, DType::F32, {limits.rows, w.attended}),
+          q_latent(m, DType::F32, {absorbed, w.q_latent}),
+          attended(m, DType::F32, {absorbed, w.attended}),
           values(m, DType::F32, {limits.rows, w.values}),
           hidden(m, DType::F32, {limits.rows, w.hidden}),
           scores(m, DType::F32, {limits.rows, w.experts}),
@@ -131,10 +132,15 @@ struct Decoder::Rows {
     View x, h, delta;  // residual stream, normed input of a block, the block's result
 };
 
+int absorbed_rows(const DecoderLimits& limits, kernels::Family family) {
+    constexpr int kOnHost = 128;  // fewer save no more time
+    return kernels::works_on_host(family) ? std::min(kOnHost, limits.rows) : limits.rows;
+}
+
 std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
                             kernels::Family family) {
     MeasuringMemory memory;
-    const Decoder::Workspace measured(memory, config, shard, limits);
+    const Decoder::Workspace measured(memory, config, shard, limits, absorbed_rows(limits, family));
     return memory.total() + op_workspace_bytes(config, shard, limits, family);
 }
 
@@ -145,9 +151,10 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
       weights_(std::move(weights)),
       ops_(ops),
       sums_(sums),
-      inputs_(ops),
+      inputs_(ops, absorbed_rows(limits, ops.family())),
       recurring_(ops, std::min(limits.rows, limits.logit_rows), limits.positions),
-      space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits)) {
+      space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits,
+                                         absorbed_rows(limits, ops.family()))) {
     for (int slice = 0; slice <= shard.count(); ++slice) {
         const Range range = part_of(config.vocab, shard.first() + slice, shard.slices);
         vocabulary_slices_.push_back(static_cast<std::int32_t>(range.begin));
@@ -245,22 +252,30 @@ void Decoder::attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows,
     ops_.store_rows(latent, inputs_.slots, 0, cache);
     ops_.store_rows(shared_key, inputs_.slots, spec.kv_rank, cache);
 
-    // Queries in the latent's coordinates: [kv_rank | rotated part] a head.
+    const View values = take(space_->values, n, heads * spec.v_dim);
+    for (const RowBlock& block : inputs_.blocks) {
+        attend_latent(spec, weights, q.rows(block.first, block.count), block, cache,
+                      values.rows(block.first, block.count));
+    }
+    project_out(*weights.out, values, rows);
+}
+
+// Queries in the latent's coordinates: [kv_rank | rotated part] a head.
+void Decoder::attend_latent(const MlaSpec& spec, const MlaWeights& weights, View q, const RowBlock& block,
+                            View cache, View values) {
+    const auto heads = static_cast<std::int64_t>(weights.absorb_k.size());
     const std::int64_t width = spec.latent_dim();
-    const View q_latent = take(space_->q_latent, n, heads * width);
+    const View q_latent = take(space_->q_latent, block.count, heads * width);
     ops_.head_product(q, spec.key_dim(), weights.absorb_k, width, q_latent);
-    ops_.rope(q.columns(spec.nope_dim, q_width - spec.nope_dim), {heads, spec.key_dim(), width},
-              spec.rope_dim, interleaved, inputs_.positions, rotations,
+    ops_.rope(q.columns(spec.nope_dim, q.shape[1] - spec.nope_dim), {heads, spec.key_dim(), width},
+              spec.rope_dim, config_.rope.interleaved, block.positions, space_->rotations.view(),
               q_latent.columns(spec.kv_rank, heads * width - spec.kv_rank));
 
-    const View attended = take(space_->attended, n, heads * spec.kv_rank);
-    ops_.attention(q_latent, inputs_.attention, {cache, 0},
+    const View attended = take(space_->attended, block.count, heads * spec.kv_rank);
+    ops_.attention(q_latent, block.attention, {cache, 0},
                    {heads, 1, width, spec.kv_rank, config_.attention_scale, config_.attention_softcap},
                    attended);
-    const View values = take(space_->values, n, heads * spec.v_dim);
     ops_.head_product(attended, spec.kv_rank, weights.absorb_v, spec.v_dim, values);
-
-    project_out(*weights.out, values, rows);
 }
 
 void Decoder::attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows, View cache) {

@@ -21,6 +21,10 @@ struct DecoderLimits {
     int positions = 0;   // most positions of a sequence
 };
 
+// Rows of a step whose absorbed queries, and what these attend to, exist at a time. Both are as wide as all
+// heads' latents: on the host few, lest they leave the caches between two operations; on a device all.
+int absorbed_rows(const DecoderLimits& limits, kernels::Family family);
+
 // What a decoder and its operations claim besides weights and cache, in bytes.
 std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
                             kernels::Family family = kernels::Family::Cpu);
@@ -53,6 +57,9 @@ private:
     void compute(KvCache& cache, StepObserver* observer);
     void embed(Rows& rows);
     void attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows, View cache);
+    // Of a block, in the latent's coordinates, into its values.
+    void attend_latent(const MlaSpec& spec, const MlaWeights& weights, View q, const RowBlock& block,
+                       View cache, View values);
     void attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows, View cache);
     void project_out(const PackedWeight& out, View values, Rows& rows);
     void feed(const DenseWeights& weights, Rows& rows);

@@ -27,16 +27,17 @@ public:
         const auto& weights = std::get<MlaWeights>(layer.attention);
         product(weights.entry, limits_.rows);
         if (weights.q_b) product(weights.q_b, limits_.rows);
-        products(weights.absorb_k, limits_.rows, Outputs::Plain);
-        attend(static_cast<std::int64_t>(weights.absorb_k.size()), 1, spec.kv_rank);
-        products(weights.absorb_v, limits_.rows, Outputs::Plain);
+        const int absorbed = absorbed_rows(limits_, family_);
+        products(weights.absorb_k, absorbed, Outputs::Plain);
+        attend(absorbed, static_cast<std::int64_t>(weights.absorb_k.size()), 1, spec.kv_rank);
+        products(weights.absorb_v, absorbed, Outputs::Plain);
         product(weights.out, limits_.rows, Outputs::SummedSegments);
     }
     void attention(const GqaSpec& spec, const LayerWeights& layer) {
         const auto& weights = std::get<GqaWeights>(layer.attention);
         const std::int64_t kv_heads = shard_.range(spec.kv_heads).size();
         product(weights.entry, limits_.rows);
-        attend(kv_heads * spec.group(), kv_heads, spec.head_dim);
+        attend(limits_.rows, kv_heads * spec.group(), kv_heads, spec.head_dim);
         product(weights.out, limits_.rows, Outputs::SummedSegments);
     }
 
@@ -98,9 +99,9 @@ private:
         take(args);
     }
 
-    void attend(std::int64_t heads, std::int64_t kv_heads, std::int64_t value_dim) {
+    void attend(std::int64_t rows, std::int64_t heads, std::int64_t kv_heads, std::int64_t value_dim) {
         kernels::AttentionArgs args;
-        args.rows = limits_.rows;
+        args.rows = rows;
         args.most_context = limits_.positions;
         args.heads = heads;
         args.kv_heads = kv_heads;

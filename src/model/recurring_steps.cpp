@@ -23,7 +23,7 @@ void RecurringSteps::run(const Step& step, StepInputs& inputs, const KvCache& ca
     padded_ = step;
     pad(padded_, rung_of_rows(static_cast<int>(step.tokens.size()), most_rows_));
     inputs.take(padded_);
-    inputs.attention.most_context = rung_of_context(inputs.attention.most_context, most_positions_);
+    inputs.plan_for_context(rung_of_context(inputs.attention.most_context, most_positions_));
     recurring_.run({inputs.tokens.shape[0], inputs.attention.most_context, inputs.moves(), cache.serial()},
                    compute);
 }

@@ -88,7 +88,7 @@ TEST_F(CudaBackendTest, AnExchangeCarriesArraysBothWays) {
 
 // What recorded steps rest on (model/recurring_steps.hpp).
 TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
-    StepInputs inputs(ops());
+    StepInputs inputs(ops(), 80);
     const auto step_of = [](std::int32_t context) {
         Step step;
         for (std::int32_t row = 0; row < 5; ++row) {
