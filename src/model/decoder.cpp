@@ -91,19 +91,19 @@ View take(const Tensor& buffer, std::int64_t rows, std::int64_t cols) {
 // Every buffer of a step, claimed once.
 struct Decoder::Workspace {
     Workspace(Memory& memory, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
-              int absorbed)
-        : Workspace(memory, config, shard, limits, absorbed, widths_of(config, shard)) {}
+              int block)
+        : Workspace(memory, config, shard, limits, block, widths_of(config, shard)) {}
 
     Workspace(Memory& m, const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
-              int absorbed, const Widths& w)
+              int block, const Widths& w)
         : x(m, DType::F32, {limits.rows, config.dim}),
           h(m, DType::F32, {limits.rows, config.dim}),
           delta(m, DType::F32, {limits.rows, config.dim}),
-          partials(m, DType::F32, {w.shared ? limits.rows * shard.count() : 0, config.dim}),
+          partials(m, DType::F32, {w.shared ? block * shard.count() : 0, config.dim}),
           entry(m, DType::F32, {limits.rows, w.entry}),
           q(m, DType::F32, {limits.rows, w.q}),
-          q_latent(m, DType::F32, {absorbed, w.q_latent}),
-          attended(m, DType::F32, {absorbed, w.attended}),
+          q_latent(m, DType::F32, {block, w.q_latent}),
+          attended(m, DType::F32, {block, w.attended}),
           values(m, DType::F32, {limits.rows, w.values}),
           hidden(m, DType::F32, {limits.rows, w.hidden}),
           scores(m, DType::F32, {limits.rows, w.experts}),
@@ -132,7 +132,7 @@ struct Decoder::Rows {
     View x, h, delta;  // residual stream, normed input of a block, the block's result
 };
 
-int absorbed_rows(const DecoderLimits& limits, kernels::Family family) {
+int block_rows(const DecoderLimits& limits, kernels::Family family) {
     constexpr int kOnHost = 128;  // fewer save no more time
     return kernels::works_on_host(family) ? std::min(kOnHost, limits.rows) : limits.rows;
 }
@@ -140,7 +140,7 @@ int absorbed_rows(const DecoderLimits& limits, kernels::Family family) {
 std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,
                             kernels::Family family) {
     MeasuringMemory memory;
-    const Decoder::Workspace measured(memory, config, shard, limits, absorbed_rows(limits, family));
+    const Decoder::Workspace measured(memory, config, shard, limits, block_rows(limits, family));
     return memory.total() + op_workspace_bytes(config, shard, limits, family);
 }
 
@@ -151,10 +151,10 @@ Decoder::Decoder(const ModelConfig& config, const Shard& shard, Weights weights,
       weights_(std::move(weights)),
       ops_(ops),
       sums_(sums),
-      inputs_(ops, absorbed_rows(limits, ops.family())),
+      inputs_(ops, block_rows(limits, ops.family())),
       recurring_(ops, std::min(limits.rows, limits.logit_rows), limits.positions),
       space_(std::make_unique<Workspace>(ops.memory(), config, shard, limits,
-                                         absorbed_rows(limits, ops.family()))) {
+                                         block_rows(limits, ops.family()))) {
     for (int slice = 0; slice <= shard.count(); ++slice) {
         const Range range = part_of(config.vocab, shard.first() + slice, shard.slices);
         vocabulary_slices_.push_back(static_cast<std::int32_t>(range.begin));
@@ -345,13 +345,19 @@ void Decoder::feed(const MoeSpec& spec, const MoeWeights& weights, Rows& rows, i
     ops_.expert_product(hidden, std::nullopt, grouping.offsets, weights.down, std::nullopt,
                         spec.router.experts, out);
 
-    std::optional<ConstView> shared;
-    if (weights.shared) {
-        const View partials = take(space_->partials, n * shard_.count(), config_.dim);
-        ops_.product(gated(*weights.shared, rows), *weights.shared->down, partials);
-        shared = partials;
+    const View shared_hidden = weights.shared ? gated(*weights.shared, rows) : View{};
+    for (const RowBlock& block : inputs_.blocks) {
+        const auto part = [&](const View& all) { return all.rows(block.first, block.count); };
+        std::optional<ConstView> shared;
+        if (weights.shared) {
+            const View partials = take(space_->partials, block.count * shard_.count(), config_.dim);
+            ops_.product(part(shared_hidden), *weights.shared->down, partials);
+            shared = partials;
+        }
+        ops_.combine(shared, out, {part(routing.expert), part(routing.weight)},
+                     {grouping.token, grouping.offsets, part(grouping.place)}, weights.first_expert,
+                     part(rows.delta));
     }
-    ops_.combine(shared, out, routing, grouping, weights.first_expert, rows.delta);
     sum_over_ranks(rows.delta);
 }
 

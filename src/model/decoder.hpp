@@ -21,9 +21,10 @@ struct DecoderLimits {
     int positions = 0;   // most positions of a sequence
 };
 
-// Rows of a step whose absorbed queries, and what these attend to, exist at a time. Both are as wide as all
-// heads' latents: on the host few, lest they leave the caches between two operations; on a device all.
-int absorbed_rows(const DecoderLimits& limits, kernels::Family family);
+// Rows of a step that go together through what leaves arrays many times as wide as a row: absorbed queries
+// and what they attend to, and the slices' partial sums. On the host few, lest these leave the caches between
+// two operations; on a device all.
+int block_rows(const DecoderLimits& limits, kernels::Family family);
 
 // What a decoder and its operations claim besides weights and cache, in bytes.
 std::size_t workspace_bytes(const ModelConfig& config, const Shard& shard, const DecoderLimits& limits,

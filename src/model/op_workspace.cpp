@@ -27,10 +27,10 @@ public:
         const auto& weights = std::get<MlaWeights>(layer.attention);
         product(weights.entry, limits_.rows);
         if (weights.q_b) product(weights.q_b, limits_.rows);
-        const int absorbed = absorbed_rows(limits_, family_);
-        products(weights.absorb_k, absorbed, Outputs::Plain);
-        attend(absorbed, static_cast<std::int64_t>(weights.absorb_k.size()), 1, spec.kv_rank);
-        products(weights.absorb_v, absorbed, Outputs::Plain);
+        const int block = block_rows(limits_, family_);
+        products(weights.absorb_k, block, Outputs::Plain);
+        attend(block, static_cast<std::int64_t>(weights.absorb_k.size()), 1, spec.kv_rank);
+        products(weights.absorb_v, block, Outputs::Plain);
         product(weights.out, limits_.rows, Outputs::SummedSegments);
     }
     void attention(const GqaSpec& spec, const LayerWeights& layer) {
@@ -54,7 +54,7 @@ public:
         experts(weights.down, rows, Outputs::Plain);
         if (!weights.shared) return;
         product(weights.shared->gate_up, limits_.rows, Outputs::Gated);
-        product(weights.shared->down, limits_.rows);
+        product(weights.shared->down, block_rows(limits_, family_));
     }
 
     // Of the tokens that are chosen or scored.

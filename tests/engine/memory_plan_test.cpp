@@ -262,15 +262,15 @@ TEST_F(PlanMemory, StepsAreAsLargeAsATenthOfWhatIsLeftAllows) {
 // On a GPU the operations need memory besides their arrays, and among them what reads the logits: of a large
 // vocabulary and narrow layers it needs the most.
 TEST_F(PlanMemory, OperationsAreCountedUpToTheChoiceOfTokens) {
-    config_.vocab = 1 << 19;
-    const DecoderLimits limits{128, 128, 640};  // so few that a CPU absorbs all of them at once, too
+    config_.vocab = 1 << 20;
+    const DecoderLimits limits{128, 128, 640};  // on the host, too, one block
     const std::size_t most = op_workspace_bytes(config_, shard_, limits, kernels::Family::Cuda);
     const std::vector<kernels::VocabRow> rows(128);
-    const std::int32_t first_id[] = {1 << 18, 3 << 17, 1 << 19};  // two of four slices
+    const std::int32_t first_id[] = {1 << 19, 3 << 18, 1 << 20};  // two of four slices
     kernels::VocabArgs args;
     args.rows = rows;
     args.first_id = first_id;
-    args.widest_slice = 1 << 17;
+    args.widest_slice = 1 << 18;
     EXPECT_EQ(most, kernels::most_workspace(kernels::Family::Cuda, args));
     EXPECT_EQ(workspace_bytes(config_, shard_, limits, kernels::Family::Cuda) - most,
               workspace_bytes(config_, shard_, limits, kernels::Family::Reference))
