@@ -82,6 +82,13 @@ PartGrid grid_of(const PackArgs& args) {
     return grid;
 }
 
+bool share_scales(std::span<const WeightPart> parts, std::int64_t rows) {
+    return std::all_of(parts.begin(), parts.end(), [rows](const WeightPart& part) {
+        const HostMatrix& m = part.matrix;
+        return part.row % rows == 0 && m.block_rows % rows == 0 && m.row_offset % rows == 0;
+    });
+}
+
 bool kept_as_bf16(const PackArgs& args) {
     const bool exact = std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
         return part.matrix.dtype == DType::BF16 && part.matrix.scales == nullptr;

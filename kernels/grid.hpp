@@ -4,6 +4,7 @@
 #include "kernels/weight.hpp"
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 namespace sluice::kernels {
@@ -23,6 +24,9 @@ struct PartGrid {
 // products are F32; a weight that is not has one block a segment. Blocks follow the whole tensor's grid: with
 // col_offset set, the first one is short.
 PartGrid grid_of(const PackArgs& args);
+
+// Whether outputs [rows i, rows (i + 1)) of the whole have the same scales, for every i.
+bool share_scales(std::span<const WeightPart> parts, std::int64_t rows);
 
 // Whether values that are not quantised are kept as bfloat16: products round them, or all are bfloat16
 // anyway.

@@ -31,8 +31,8 @@ struct Segment {
     // all.
     const float* scales = nullptr;
     int scale_width = kPanel;
-    const std::uint16_t* nan_columns =
-        nullptr;  // [panels]: bit c where column c has a NaN; null: there is none
+    // [panels]: bit c where column c has a NaN; null where none has.
+    const std::uint16_t* nan_columns = nullptr;
 };
 
 }  // namespace sluice::kernels::cpu

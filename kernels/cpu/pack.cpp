@@ -223,14 +223,6 @@ std::size_t value_bytes(const CpuWeight& weight) {
     return static_cast<std::size_t>(weight.panels * weight.pairs * pair_bytes(weight.format));
 }
 
-// Whether all columns of every panel have the same scales, for their blocks of rows are made of panels.
-bool shares_scales(const PackArgs& args) {
-    return std::all_of(args.parts.begin(), args.parts.end(), [](const WeightPart& part) {
-        const HostMatrix& m = part.matrix;
-        return part.row % kPanel == 0 && m.block_rows % kPanel == 0 && m.row_offset % kPanel == 0;
-    });
-}
-
 std::size_t scale_count(const CpuWeight& weight) {
     return static_cast<std::size_t>(weight.blocks * weight.panels * weight.segment.front().scale_width);
 }
@@ -256,7 +248,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
         for (std::size_t b = 0; b + 1 < cols.size(); ++b)
             weight->grid.push_back(pair += (cols[b + 1] - cols[b] + 1) / 2);
     }
-    const bool shared_scales = grid.quantised && shares_scales(args);
+    const bool shared_scales = grid.quantised && share_scales(args.parts, kPanel);
     const std::int64_t* at = weight->grid.data();
     for (std::size_t s = 0; s < grid.block_col.size(); ++s) {
         Segment& segment = weight->segment[s];
@@ -294,14 +286,14 @@ void claim(CpuWeight& weight, bool quantised) {
     }
 }
 
-// What a segment has of its weight's memory, to be written.
+// What a segment, which may only read it, has of its weight's memory: to be written.
 template <class T>
 T* own(T* memory, const T* part) {
     return part == nullptr ? nullptr : memory + (part - memory);
 }
 
 // Most weights have none, and their products do not look.
-void forget_no_marks(CpuWeight& weight) {
+void drop_empty_marks(CpuWeight& weight) {
     for (Segment& segment : weight.segment) {
         const std::uint16_t* marks = segment.nan_columns;
         if (marks == nullptr) continue;
@@ -355,7 +347,7 @@ void run_pack(const PackArgs& args, const Execution& execution) {
         for (std::int64_t panel = task * run; panel < std::min(panels, (task + 1) * run); ++panel)
             pack_panel(panel);
     });
-    forget_no_marks(*weight);
+    drop_empty_marks(*weight);
 }
 
 }  // namespace sluice::kernels::cpu

@@ -36,7 +36,8 @@ constexpr std::int64_t chunk_pairs(int panels, std::int64_t rows) {
     return rows <= 12 ? 64 : rows <= 24 ? 128 : Dot::kBulkPairs;
 }
 
-// Pairs are cut in chunks alike, for a chunk fetches as many pairs of the next as it multiplies.
+// Pairs are cut in chunks alike, for a chunk fetches as many pairs of the next as it multiplies; in even
+// ones, for codes are decoded by twos.
 SLUICE_SIMD std::int64_t even_chunk(std::int64_t pairs, std::int64_t most) {
     const std::int64_t chunks = (pairs + most - 1) / most;
     return ((pairs + chunks - 1) / chunks + 1) / 2 * 2;
@@ -175,7 +176,8 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
     int b = 0;  // the block of pair i
     for (std::int64_t i = 0, count; i < pairs; i += count) {
         const std::int64_t left = pairs - i;
-        count = one_sweep ? left > kAheadPairs ? left - kAheadPairs : left : left < chunk ? left : chunk;
+        const std::int64_t most = !one_sweep ? chunk : left > kAheadPairs ? left - kAheadPairs : left;
+        count = left < most ? left : most;
         while (s.block_pair[b + 1] <= i) ++b;
         BlockTask block{};  // no call of a constructor that every set would share
         block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);

@@ -43,6 +43,7 @@ WeightShape shape_of(const PackArgs& args, const PartGrid& grid) {
     shape.format = format_of(args, grid);
     shape.products = grid.products;
     shape.power_of_two_scales = args.power_of_two_scales;
+    shape.shared_scales = grid.quantised && share_scales(args.parts, kOutputsOfScale);
     shape.rows = whole(grid.rows);
     shape.padded_rows = whole((grid.rows + kRowsOfScales - 1) / kRowsOfScales * kRowsOfScales);
     shape.segments = grid.segments;
@@ -52,6 +53,7 @@ WeightShape shape_of(const PackArgs& args, const PartGrid& grid) {
     for (int s = 0; s < grid.segments; ++s) {
         const std::vector<std::int64_t>& cols = grid.block_col[static_cast<std::size_t>(s)];
         Segment& segment = shape.segment[s];
+        segment.number = s;
         segment.first_stage = shape.stages;
         segment.first_block = shape.blocks;
         segment.blocks = whole(static_cast<std::int64_t>(cols.size()) - 1);

@@ -60,8 +60,7 @@ public:
     // Where a k block or the part ends.
     __device__ __forceinline__ void end_block(const std::byte* from) {
         const auto* x_scales = reinterpret_cast<const float*>(from + Layout::kXScales) + 4 * row_of_warp();
-        const auto* scales = reinterpret_cast<const float*>(from + Layout::kScales) + output_of_warp();
-        add_scaled(total_, sum_, x_scales, scales);
+        add_scaled(total_, sum_, x_scales, loader_.scales(from, output_of_warp()));
     }
 
     // Where a part of k ends: its sums go to `out`, or are added to what an earlier part put there. The zero,
@@ -69,7 +68,8 @@ public:
     // have none to spare.
     __device__ __forceinline__ void end_part(const SumRows& out, bool added, int hidden_zero) {
         put_sums(ends(), out, row_of_warp() + hidden_zero, loader_.rows(),
-                 loader_.first_output() + output_of_warp() + hidden_zero, loader_.end_output(), added);
+                 loader_.first_output() + output_of_warp() + hidden_zero, loader_.end_output(),
+                 loader_.marks(), added);
     }
 
 private:

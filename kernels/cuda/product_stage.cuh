@@ -4,6 +4,7 @@
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/mma.cuh"
 #include "kernels/cuda/product_place.cuh"
+#include "kernels/cuda/product_sums.cuh"
 
 namespace sluice::kernels::cuda {
 
@@ -41,6 +42,20 @@ public:
     __device__ __forceinline__ int first_output() const { return first_output_; }
     __device__ __forceinline__ int end_output() const { return shape_.rows; }
 
+    // Where a stage in shared memory has the scale of the tile's output `first`, and those of others.
+    __device__ __forceinline__ OutputScales scales(const std::byte* stage, int first) const {
+        const auto* all = reinterpret_cast<const float*>(stage + Layout::kScales);
+        return {all + shape_.scale_of(first), shape_.shared_scales};
+    }
+    // Of the segment's outputs; null where there are none.
+    __device__ __forceinline__ const float* marks() const {
+        if constexpr (format == Format::Fp8)
+            return reinterpret_cast<const float*>(values_ + shape_.marks_at()) +
+                   std::int64_t{segment_.number} * shape_.padded_rows;
+        else
+            return nullptr;
+    }
+
     // Begins to load a stage, which counts from the segment's first.
     __device__ __forceinline__ void load(int stage, std::byte* to) const {
         const int thread = static_cast<int>(threadIdx.x);
@@ -67,8 +82,8 @@ public:
         if constexpr (kCoded) {
             const std::int64_t block = segment_.first_block + segment_.block_of(stage);
             const std::byte* scales =
-                values_ + shape_.scales_at() + (block * shape_.padded_rows + first_output_) * 4;
-            for (int i = thread; i < T::kOutputs / 4; i += T::kThreads)
+                values_ + shape_.scales_at() + (block * shape_.scales() + shape_.scale_of(first_output_)) * 4;
+            for (int i = thread; i < shape_.scale_of(T::kOutputs) / 4; i += T::kThreads)
                 copy_async(to + Layout::kScales + i * 16, scales + i * 16);
         }
     }

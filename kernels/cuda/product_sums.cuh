@@ -9,11 +9,19 @@ namespace sluice::kernels::cuda {
 __device__ __forceinline__ int output_of(int m, int i) { return 16 * m + lane_of_thread() / 4 + i / 2 * 8; }
 __device__ __forceinline__ int row_of(int n, int i) { return 8 * n + lane_of_thread() % 4 * 2 + i % 2; }
 
-// Where a k block ends. `x_scales` are the tiles' rows', each in 16 bytes; `scales` their outputs'.
+// The scales of a warp's outputs: one for each, or one for each tile of sixteen.
+struct OutputScales {
+    const float* first;
+    bool shared;
+
+    __device__ __forceinline__ float of(int m, int i) const { return first[shared ? m : output_of(m, i)]; }
+};
+
+// Where a k block ends. `x_scales` are the tiles' rows', each in 16 bytes.
 template <int OutputTiles, int RowTiles>
 __device__ __forceinline__ void add_scaled(float (&totals)[OutputTiles][RowTiles][4],
                                            float (&sums)[OutputTiles][RowTiles][4], const float* x_scales,
-                                           const float* scales) {
+                                           const OutputScales& scales) {
 #pragma unroll
     for (int n = 0; n < RowTiles; ++n) {
 #pragma unroll
@@ -21,18 +29,19 @@ __device__ __forceinline__ void add_scaled(float (&totals)[OutputTiles][RowTiles
 #pragma unroll
             for (int i = 0; i < 4; ++i) {
                 float& sum = sums[m][n][i];
-                totals[m][n][i] += sum * x_scales[4 * row_of(n, i)] * scales[output_of(m, i)];
+                totals[m][n][i] += sum * x_scales[4 * row_of(n, i)] * scales.of(m, i);
                 sum = 0;
             }
         }
     }
 }
 
-// Puts sums to `out`, or adds them to what is there, and makes them zero. `row` and `output` are the tiles'
-// first, of which there are those below `rows` and `outputs`.
+// Puts sums, times their outputs' marks where there are some, to `out`, or adds them to what is there, and
+// makes them zero. `row` and `output` are the tiles' first, of which there are those below `rows` and
+// `outputs`.
 template <int OutputTiles, int RowTiles>
 __device__ __forceinline__ void put_sums(float (&sums)[OutputTiles][RowTiles][4], const SumRows& out, int row,
-                                         int rows, int output, int outputs, bool added) {
+                                         int rows, int output, int outputs, const float* marks, bool added) {
 #pragma unroll
     for (int n = 0; n < RowTiles; ++n) {
 #pragma unroll
@@ -43,7 +52,8 @@ __device__ __forceinline__ void put_sums(float (&sums)[OutputTiles][RowTiles][4]
                 const int r = row + row_of(n, i), o = output + output_of(m, i);
                 if (r < rows && o < outputs) {
                     float* to = out.first + r * out.stride + o;
-                    *to = added ? *to + sum : sum;
+                    const float marked = marks == nullptr ? sum : sum * marks[o];
+                    *to = added ? *to + marked : marked;
                 }
                 sum = 0;
             }

@@ -62,10 +62,10 @@ public:
     }
 
     // Where a k block or the part ends.
-    __device__ __forceinline__ void end_block(const std::byte* from) {
+    __device__ __forceinline__ void end_block(const StageLoader<format, T>& loader, const std::byte* from) {
         wait_products<0>(sum_[0]);
         add_scaled(total_, sum_, reinterpret_cast<const float*>(from + Layout::kXScales),
-                   reinterpret_cast<const float*>(from + Layout::kScales) + output_of_warp());
+                   loader.scales(from, output_of_warp()));
     }
 
     // Where a part of k ends: see product_multiply.cuh.
@@ -73,7 +73,7 @@ public:
                                              bool added, int hidden_zero) {
         wait_products<0>(sum_[0]);
         const int output = loader.first_output() + output_of_warp() + hidden_zero;
-        put_sums(ends(), out, hidden_zero, loader.rows(), output, loader.end_output(), added);
+        put_sums(ends(), out, hidden_zero, loader.rows(), output, loader.end_output(), loader.marks(), added);
     }
 
 private:
@@ -123,7 +123,7 @@ __device__ __forceinline__ void multiply_block(const Batch& batch) {
             if (stage + kAhead < end) loader.load(stage + kAhead, slot(stage + kAhead));
             commit_copies();
             if constexpr (is_coded(format)) {
-                if (work.ends_block(stage, end_of_part)) multiplier.end_block(slot(stage));
+                if (work.ends_block(stage, end_of_part)) multiplier.end_block(loader, slot(stage));
             }
         }
         const int hidden_zero = stage - work.begin_of(part + 1);

@@ -260,11 +260,11 @@ void Decoder::attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows,
     project_out(*weights.out, values, rows);
 }
 
-// Queries in the latent's coordinates: [kv_rank | rotated part] a head.
 void Decoder::attend_latent(const MlaSpec& spec, const MlaWeights& weights, View q, const RowBlock& block,
                             View cache, View values) {
     const auto heads = static_cast<std::int64_t>(weights.absorb_k.size());
     const std::int64_t width = spec.latent_dim();
+    // Queries in the latent's coordinates: [kv_rank | rotated part] a head.
     const View q_latent = take(space_->q_latent, block.count, heads * width);
     ops_.head_product(q, spec.key_dim(), weights.absorb_k, width, q_latent);
     ops_.rope(q.columns(spec.nope_dim, q.shape[1] - spec.nope_dim), {heads, spec.key_dim(), width},

@@ -21,9 +21,9 @@ struct DecoderLimits {
     int positions = 0;   // most positions of a sequence
 };
 
-// Rows of a step that go together through what leaves arrays many times as wide as a row: absorbed queries
-// and what they attend to, and the slices' partial sums. On the host few, lest these leave the caches between
-// two operations; on a device all.
+// Rows of a step whose absorbed queries, what these attend to, and slices' partial sums exist at a time: many
+// times the width of the rows. On the host few, lest they leave the caches between two operations; on a
+// device all.
 int block_rows(const DecoderLimits& limits, kernels::Family family);
 
 // What a decoder and its operations claim besides weights and cache, in bytes.

@@ -63,7 +63,7 @@ void StepInputs::cut(const Step& step) {
         const auto begin = static_cast<std::int32_t>(first);
         const auto end = static_cast<std::int32_t>(std::min<std::int64_t>(first + block_rows_, rows));
         blocks.push_back({begin, end - begin, {}, {}});
-        if (rows <= block_rows_) break;  // no parts: it has the sequences as they are
+        if (rows <= block_rows_) return;  // it has the sequences as they are
         for (const StepSequence& sequence : step.sequences) {
             const StepSequence part = part_of(sequence, begin, end);
             if (part.rows > 0) parts_.push_back(part);

@@ -34,7 +34,7 @@ public:
     ConstView tokens, positions, slots;  // I32 [rows]
     ConstView logit_rows;                // I32, of rows
     AttentionRows attention;             // of all rows
-    std::vector<RowBlock> blocks;        // at least one
+    std::vector<RowBlock> blocks;        // of all rows
 
 private:
     ConstView ints(const std::vector<std::int32_t>& values);
@@ -44,8 +44,9 @@ private:
     const Ops& ops_;
     std::int64_t block_rows_;
     Exchange exchange_;
-    std::vector<StepSequence> parts_;  // of the sequences, block after block, where there are several
-    std::vector<std::size_t> ends_;    // of each block's parts
+    // Of several blocks, one after the other: the sequences' parts, and where each block's end.
+    std::vector<StepSequence> parts_;
+    std::vector<std::size_t> ends_;
 };
 
 }  // namespace sluice

@@ -88,7 +88,7 @@ TEST_F(CudaBackendTest, AnExchangeCarriesArraysBothWays) {
 
 // What recorded steps rest on (model/recurring_steps.hpp).
 TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
-    StepInputs inputs(ops(), 80);
+    StepInputs inputs(ops(), 5);
     const auto step_of = [](std::int32_t context) {
         Step step;
         for (std::int32_t row = 0; row < 5; ++row) {
@@ -105,8 +105,15 @@ TEST_F(CudaBackendTest, StepsOfEqualSizesFindTheirArraysAtEqualAddresses) {
         const Step step = step_of(context);
         inputs.take(step);
         EXPECT_EQ(inputs.attention.most_context, context);
-        return std::array<const void*, 5>{inputs.tokens.data, inputs.positions.data, inputs.slots.data,
-                                          inputs.logit_rows.data, inputs.attention.sequences.data()};
+        EXPECT_EQ(inputs.blocks.size(), 1U);
+        const RowBlock& block = inputs.blocks.front();
+        return std::array<const void*, 7>{inputs.tokens.data,
+                                          inputs.positions.data,
+                                          inputs.slots.data,
+                                          inputs.logit_rows.data,
+                                          inputs.attention.sequences.data(),
+                                          block.positions.data,
+                                          block.attention.sequences.data()};
     };
     addresses(6400);
     const auto first = addresses(100);

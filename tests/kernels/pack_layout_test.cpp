@@ -206,6 +206,20 @@ TEST(PackedBytes, AreThoseOfOneValueAfterAnother) {
 }
 
 // In the first panel alone, so that the second is packed as ever.
+TEST(PackedBytes, ShareScalesWhereBlocksOfOutputsAreMadeOfPanels) {
+    const auto width = [](std::int64_t block_rows, std::int64_t row_offset) {
+        const Kind kind{"fp8", DType::F8E4M3, block_rows,     128,   row_offset,
+                        0,     false,         Products::Bf16, false, false};
+        const Packed packed = pack_whole(Family::Cpu, TestWeight(kind, 43, 300, 1));
+        return dynamic_cast<const cpu::CpuWeight&>(*packed).segment.front().scale_width;
+    };
+    EXPECT_EQ(width(128, 0), 1);
+    EXPECT_EQ(width(128, 48), 1);
+    EXPECT_EQ(width(128, 40), kPanel);
+    EXPECT_EQ(width(24, 0), kPanel);
+    EXPECT_EQ(width(1, 0), kPanel);
+}
+
 TEST(PackedBytes, HoldNanAndInfinityInTheirPlaces) {
     for (const Kind& kind : kinds()) {
         for (const std::vector<std::int64_t>& rows : {std::vector<std::int64_t>{43}, {5, 11, 27}}) {
@@ -218,6 +232,8 @@ TEST(PackedBytes, HoldNanAndInfinityInTheirPlaces) {
                     weight.set_code(15 - at, k - 1 - at, codes[i]);
                 }
                 expect_packed(weight, {rows, {k}}, fmt::format("{}, {} columns", kind.name, k));
+                expect_packed(weight, {rows, {k - 40, 40}},
+                              fmt::format("{}, {} + 40 columns", kind.name, k - 40));
             }
         }
     }

@@ -38,6 +38,8 @@ const std::vector<Kind>& all_kinds() {
         {"int8 codes without scales", I8, 0, 0, 0, 0, false, Products::Bf16, false, false},
         {"int8 dequantised", I8, 1, 400, 5, 137, false, Products::Bf16, true, false},
         {"int8, float32 products", I8, 1, 400, 5, 137, false, Products::F32, false, false},
+        {"fp8, blocks of panels, offsets", F8E4M3, 32, 128, 16, 37, false, Products::Bf16, false, false},
+        {"int8, blocks of panels", I8, 48, 200, 0, 0, false, Products::Bf16, false, false},
     };
     return kinds;
 }

@@ -81,9 +81,9 @@ std::vector<Mix> mixes() {
 }
 
 // Longer than a page, with the masked token inside.
-std::vector<std::int32_t> text() {
+std::vector<std::int32_t> text(int length = 90) {
     std::vector<std::int32_t> ids;
-    for (int i = 0; i < 90; ++i) ids.push_back(i % 11 == 4 ? 7 : (i * 37 + 5) % 200);
+    for (int i = 0; i < length; ++i) ids.push_back(i % 11 == 4 ? 7 : (i * 37 + 5) % 200);
     return ids;
 }
 
@@ -110,14 +110,15 @@ protected:
         return {made_up_checkpoint(GetParam().config, kSlices),
                 {.family = family,
                  .kv_dtype = exact ? DType::F32 : DType::BF16,
-                 .rows = 96,
-                 .logit_rows = 96,
-                 .positions = 128,
+                 .rows = 150,
+                 .logit_rows = 150,
+                 .positions = 192,
                  .pages = 4},
                 ranks};
     }
+    // Of a text longer than a block of rows.
     static std::vector<float> run(Communicator& ranks, int chunk = 0) {
-        return model(kernels::Family::Cpu, ranks).logits(text(), chunk);
+        return model(kernels::Family::Cpu, ranks).logits(text(150), chunk);
     }
     // The roundings in a row: fast_backend_test.cpp's 8 a layer, and the head. The attention of avx512_bf16
     // rounds its queries and softmax weights too.

@@ -40,16 +40,19 @@ Step two_sequences() {
     step.tokens = {10, 11, 12, 13, 14, 15, 16, 17};
     step.positions = {95, 96, 97, 98, 99, 0, 1, 2};
     step.pages = {4, 5, 6};
-    step.sequences = {{0, 5, 100, 0}, {5, 3, 3, 2}};
+    step.masked = {7, 96, 99, 1};
+    step.sequences = {{0, 5, 100, 0, 0, 3}, {5, 3, 3, 2, 3, 1}};
     return step;
 }
 
-using Rows = std::vector<std::vector<std::int64_t>>;  // first row, rows, context, first page
+// First row, rows, context, first page, and the number and the first of masked positions.
+using Rows = std::vector<std::vector<std::int64_t>>;
 
 Rows rows_of(const AttentionRows& attention) {
     Rows rows;
     for (const kernels::SequenceRows& part : attention.sequences)
-        rows.push_back({part.first_row, part.rows, part.context, *part.pages});
+        rows.push_back({part.first_row, part.rows, part.context, *part.pages,
+                        static_cast<std::int64_t>(part.masked.size()), part.masked.front()});
     return rows;
 }
 
@@ -59,10 +62,10 @@ TEST(StepInputs, AreCutInBlocksOfRows) {
     const Step step = two_sequences();
     inputs.take(step);
     ASSERT_EQ(inputs.blocks.size(), 3U);
-    EXPECT_EQ(rows_of(inputs.blocks[0].attention), Rows({{0, 3, 98, 4}}));
-    EXPECT_EQ(rows_of(inputs.blocks[1].attention), Rows({{0, 2, 100, 4}, {2, 1, 1, 6}}));
-    EXPECT_EQ(rows_of(inputs.blocks[2].attention), Rows({{0, 2, 3, 6}}));
-    EXPECT_EQ(rows_of(inputs.attention), Rows({{0, 5, 100, 4}, {5, 3, 3, 6}}));
+    EXPECT_EQ(rows_of(inputs.blocks[0].attention), Rows({{0, 3, 98, 4, 3, 7}}));
+    EXPECT_EQ(rows_of(inputs.blocks[1].attention), Rows({{0, 2, 100, 4, 3, 7}, {2, 1, 1, 6, 1, 1}}));
+    EXPECT_EQ(rows_of(inputs.blocks[2].attention), Rows({{0, 2, 3, 6, 1, 1}}));
+    EXPECT_EQ(rows_of(inputs.attention), Rows({{0, 5, 100, 4, 3, 7}, {5, 3, 3, 6, 1, 1}}));
     for (std::size_t b = 0; b < 3; ++b) {
         const RowBlock& block = inputs.blocks[b];
         EXPECT_EQ(block.first, 3 * static_cast<std::int64_t>(b));
