@@ -65,7 +65,8 @@ void expect_sound(const OrderedJson& figure) {
         EXPECT_GT(breakdown["operations"][op]["seconds"], 0) << op;
     for (const auto& [op, total] : breakdown["operations"].items()) sum += total["seconds"].get<double>();
     EXPECT_NEAR(sum, seconds, 1e-9 + 1e-6 * seconds);
-    EXPECT_EQ(breakdown["operations"]["attention"]["calls"], 4 * figure["steps"].get<int>()) << "4 layers";
+    EXPECT_EQ(breakdown["operations"]["seam"]["calls"], 2 * 4 * figure["steps"].get<int>())
+        << "two in each of 4 layers";
 }
 
 TEST_P(Bench, MeasuresEverything) {
