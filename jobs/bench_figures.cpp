@@ -4,6 +4,7 @@
 #include "model/rank_sums.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace sluice {
 
@@ -35,12 +36,18 @@ Breakdown breakdown_of(const OpClock& clock, double seconds, double communicatin
     return parts;
 }
 
-DeviceRates Ceilings::of_a_rank(int ranks) const { return {bandwidth.most() / ranks, flops.most() / ranks}; }
-
 double Figure::rate() const { return static_cast<double>(tokens) / seconds.median(); }
 
-const char* Figure::bound() const { return 2 * reading >= floor ? "memory" : "compute"; }
+const char* Figure::bound() const {
+    const double all = std::reduce(floor.values.begin(), floor.values.end());
+    return 2 * reading >= all ? "memory" : "compute";
+}
 
-double Figure::percent() const { return 100 * floor / seconds.median(); }
+Samples Figure::percent() const {
+    Samples shares;
+    for (std::size_t i = 0; i < seconds.values.size(); ++i)
+        shares.values.push_back(100 * floor.values[i] / seconds.values[i]);
+    return shares;
+}
 
 }  // namespace sluice

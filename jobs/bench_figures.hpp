@@ -23,8 +23,6 @@ struct Samples {
 // What the ranks together read and multiply at once, a second.
 struct Ceilings {
     Samples bandwidth, flops;
-    // Of each of `ranks`: its share of the best.
-    DeviceRates of_a_rank(int ranks) const;
 };
 
 struct LoadFigure {
@@ -51,13 +49,14 @@ struct Figure {
     std::string skipped;                                       // why it was not measured; empty: it was
     std::int64_t tokens = 0, steps = 0;                        // of a repeat
     Samples seconds;                                           // of a repeat
-    StepWork work;                                             // of a repeat's steps together, on rank 0
-    double floor = 0;    // seconds of a repeat at the ceilings, on rank 0
-    double reading = 0;  // of it: in steps that memory bounds
+    Samples floor;       // seconds of a repeat at its ceilings, on rank 0
+    Ceilings ceilings;   // of a repeat: means of before and after it
+    StepWork work;       // of a repeat's steps together, on rank 0
+    double reading = 0;  // of all floors together: in steps that memory bounds
     Breakdown breakdown;
 
     double rate() const;        // tokens a second
-    double percent() const;     // of the roofline
+    Samples percent() const;    // of the roofline
     const char* bound() const;  // "memory" or "compute", whichever most of the floor is
 };
 

@@ -3,10 +3,10 @@
 #include "comm/collectives.hpp"
 #include "comm/rank_state.hpp"
 #include "core/log.hpp"
-#include "core/units.hpp"
 #include "jobs/bench_measure.hpp"
 #include "jobs/bench_report.hpp"
 #include "jobs/bench_room.hpp"
+#include "kernels/cpu/ceilings.hpp"
 #include "model/parameters.hpp"
 
 #include <algorithm>
@@ -27,23 +27,25 @@ int longest_of(const BenchOptions& options, const std::vector<BenchRequest>& req
     return longest;
 }
 
-// All ranks read, then all multiply, at the same time; what they reach together.
-Ceilings measure_ceilings(Communicator& world, const Ops& ops, const BenchOptions& options) {
+// What the ranks reach when all read, then all multiply, at the same time. Collective.
+DeviceRates measure_ceilings(Communicator& world, const CeilingMeter& meter) {
     const Activity activity("measuring this machine");
-    const std::size_t bytes =
-        options.stream_memory.empty() ? 0 : parse_bytes(options.stream_memory, "--stream-memory");
-    std::unique_ptr<CeilingMeter> meter;
-    run_together(world, "claiming memory to read", [&] { meter = ops.ceilings(bytes); });
     const auto together = [&](const std::function<double()>& rate) {
-        Samples sums;
-        for (int i = 0; i < 2 * options.repeats; ++i) {
-            world.barrier();
-            const std::vector<double> rates = gather_values(world, rate());
-            sums.values.push_back(std::reduce(rates.begin(), rates.end()));
-        }
-        return sums;
+        world.barrier();
+        const std::vector<double> rates = gather_values(world, rate());
+        return std::reduce(rates.begin(), rates.end());
     };
-    return {together([&] { return meter->read_rate(); }), together([&] { return meter->multiply_rate(); })};
+    return {together([&] { return meter.read_rate(); }), together([&] { return meter.multiply_rate(); })};
+}
+
+Ceilings measure_ceilings(Communicator& world, const CeilingMeter& meter, int times) {
+    Ceilings ceilings;
+    for (int i = 0; i < times; ++i) {
+        const DeviceRates rates = measure_ceilings(world, meter);
+        ceilings.bandwidth.values.push_back(rates.bandwidth);
+        ceilings.flops.values.push_back(rates.flops);
+    }
+    return ceilings;
 }
 
 // Loads it again and again, where that is measured; the last one stays.
@@ -70,7 +72,9 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     job.name = "measuring";
     job.longest = longest_of(options, requests);
     if (options.measures(BenchPart::Decode)) job.sequences = std::ranges::max(options.batches);
-    job.check = [&] { check_bench_options(options); };
+    const std::uint64_t stream = options.stream_bytes();
+    job.memory = stream > 0 ? stream : kernels::cpu::kStreamBytes;
+    job.check = [] {};  // bench() has
     job.open = [&](const Setup&) { check_json(options); };
     Setup setup = prepare(world, options, job);
     if (world.rank() == 0) log_plan(setup, options);
@@ -82,7 +86,12 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     run.ranks_here = setup.placement.local_size;
     OpClock clock;  // the others would only lose time
     Ops ops = ops_of(setup, world.rank() == 0 ? &clock : nullptr);
-    run.ceilings = measure_ceilings(world, ops, options);
+    std::unique_ptr<CeilingMeter> meter;
+    run_together(world, "claiming memory to read", [&] { meter = ops.ceilings(stream); });
+    run.ceilings = measure_ceilings(world, *meter, 2 * options.repeats);
+    // A device's memory is for the model, and it is one's own: its ceilings stay as they are.
+    const bool follow = ops.memory().place() == Place::Host;
+    if (!follow) meter.reset();
     Weights weights = load(world, setup, ops, options, run.load);
     if (!options.runs_steps()) return run;
     const ModelConfig& config = setup.checkpoint->config();
@@ -90,9 +99,15 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     LoadedModel model(world, setup, std::move(weights), ops, options.kv_dtype);
     const BenchRoom room(options, setup, requests);
     fill_with_noise(ops, model.cache(), config.layers.size(), room.pages());
+    DeviceRates ceilings{run.ceilings.bandwidth.most(), run.ceilings.flops.most()};
+    if (follow) job.idle = [&] { ceilings = measure_ceilings(world, *meter); };
     job.lead = [&](const Setup&, Engine& engine) {
-        BenchMeasure measure({options, requests, setup, room, engine, ops, clock, roofline,
-                              run.ceilings.of_a_rank(world.size())});
+        const auto now = [&] {
+            engine.idle();
+            return ceilings;
+        };
+        BenchMeasure measure(
+            {options, requests, setup, room, engine, ops, clock, roofline, world.size(), now});
         if (options.measures(BenchPart::Prefill)) run.prefill = measure.prefill();
         if (options.measures(BenchPart::Decode)) run.decode = measure.decode();
         if (options.measures(BenchPart::Job)) run.jobs = measure.jobs();
@@ -106,7 +121,10 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
 
 ExitCode bench(Communicator& world, const BenchOptions& options) {
     std::vector<BenchRequest> requests;
-    run_together(world, "reading the job", [&] { requests = bench_requests(options); });
+    run_together(world, "reading the job", [&] {
+        check_bench_options(options);
+        requests = bench_requests(options);
+    });
     BenchReport report;
     for (const int threads : options.thread_counts) {
         BenchOptions one = options;

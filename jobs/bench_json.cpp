@@ -21,6 +21,10 @@ OrderedJson json_of(const Samples& samples) {
             {"repeats", samples.values.size()}};
 }
 
+OrderedJson json_of(const Ceilings& ceilings) {
+    return {{"bytes_per_second", json_of(ceilings.bandwidth)}, {"flops_per_second", json_of(ceilings.flops)}};
+}
+
 OrderedJson json_of(const Breakdown& breakdown) {
     OrderedJson operations = OrderedJson::object();
     for (const auto& [op, total] : breakdown.operations)
@@ -43,9 +47,10 @@ OrderedJson json_of(const Figure& figure) {
     json["tokens_per_second"] = figure.rate();
     json["bytes"] = figure.work.bytes;
     json["flops"] = figure.work.flops;
-    json["floor_seconds"] = figure.floor;
+    json["ceilings"] = json_of(figure.ceilings);
+    json["floor_seconds"] = json_of(figure.floor);
     json["bound"] = figure.bound();
-    json["percent_of_roofline"] = figure.percent();
+    json["percent_of_roofline"] = json_of(figure.percent());
     json["breakdown"] = json_of(figure.breakdown);
     return json;
 }
@@ -68,9 +73,7 @@ OrderedJson json_of(const BenchRun& run) {
     return {{"threads", run.threads},
             {"ranks", run.ranks},
             {"ranks_on_this_machine", run.ranks_here},
-            {"ceilings",
-             {{"bytes_per_second", json_of(run.ceilings.bandwidth)},
-              {"flops_per_second", json_of(run.ceilings.flops)}}},
+            {"ceilings", json_of(run.ceilings)},
             {"load", json_of(run.load)},
             {"prefill", json_of(run.prefill)},
             {"decode", json_of(run.decode)},

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -47,36 +48,30 @@ void BenchMeasure::run(Plans plans) {
 
 void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
                            const std::function<void()>& work) {
-    StepWork asked;
-    double floor = 0, reading = 0;
-    std::int64_t steps = 0;
+    std::vector<StepWork> steps;
     parts_.engine.watch([&](const Step& step) {
-        if (step.tokens.empty()) return;
-        const StepWork one = parts_.roofline.of(step);
-        const StepTime least = least_time(one, parts_.rates);
-        asked.bytes += one.bytes;
-        asked.flops += one.flops;
-        floor += least.seconds;
-        if (least.memory_bound) reading += least.seconds;
-        ++steps;
+        if (!step.tokens.empty()) steps.push_back(parts_.roofline.of(step));
     });
     parts_.clock.clear();
     Spent spent;
+    DeviceRates before = parts_.ceilings();
     do {
         prepare();
+        steps.clear();
         const Spent one = time(work);
         figure.seconds.values.push_back(one.all);
         spent = {spent.all + one.all, spent.communicating + one.communicating};
+        const DeviceRates after = parts_.ceilings();
+        count(figure, steps, before, after);
+        before = after;
     } while (std::ssize(figure.seconds.values) < parts_.options.repeats &&
              spent.all < parts_.options.most_seconds);
     parts_.engine.watch({});
 
     const std::int64_t runs = std::ssize(figure.seconds.values);
-    const auto repeats = static_cast<double>(runs);
-    figure.steps = steps / runs;
-    figure.work = {asked.bytes / repeats, asked.flops / repeats};
-    figure.floor = floor / repeats;
-    figure.reading = reading / repeats;
+    figure.steps /= runs;
+    figure.work = {figure.work.bytes / static_cast<double>(runs),
+                   figure.work.flops / static_cast<double>(runs)};
     if (!apart_) {
         figure.breakdown = breakdown_of(parts_.clock, spent.all, spent.communicating, runs);
         return;
@@ -88,6 +83,25 @@ void BenchMeasure::measure(Figure& figure, const std::function<void()>& prepare,
     tell_clock(false);
     figure.breakdown = breakdown_of(parts_.clock, timed.all, timed.communicating, 1);
     figure.tokens = tokens;
+}
+
+void BenchMeasure::count(Figure& figure, const std::vector<StepWork>& steps, DeviceRates before,
+                         DeviceRates after) const {
+    const DeviceRates rates{std::midpoint(before.bandwidth, after.bandwidth),
+                            std::midpoint(before.flops, after.flops)};
+    const DeviceRates of_a_rank{rates.bandwidth / parts_.ranks, rates.flops / parts_.ranks};
+    double floor = 0;
+    for (const StepWork& step : steps) {
+        const StepTime least = least_time(step, of_a_rank);
+        figure.work.bytes += step.bytes;
+        figure.work.flops += step.flops;
+        floor += least.seconds;
+        if (least.memory_bound) figure.reading += least.seconds;
+    }
+    figure.steps += std::ssize(steps);
+    figure.floor.values.push_back(floor);
+    figure.ceilings.bandwidth.values.push_back(rates.bandwidth);
+    figure.ceilings.flops.values.push_back(rates.flops);
 }
 
 BenchMeasure::Spent BenchMeasure::time(const std::function<void()>& work) {

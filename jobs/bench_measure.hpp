@@ -25,7 +25,8 @@ struct BenchParts {
     Ops& ops;  // the engine's, whose clock is
     OpClock& clock;
     const Roofline& roofline;
-    DeviceRates rates;  // of a rank
+    int ranks = 1;
+    std::function<DeviceRates()> ceilings;  // of all ranks together, at this moment
 };
 
 class BenchMeasure {
@@ -46,6 +47,9 @@ private:
         double all = 0, communicating = 0;
     };
     Spent time(const std::function<void()>& work);
+    // Adds what these steps of a repeat ask, and their floor between these ceilings.
+    void count(Figure& figure, const std::vector<StepWork>& steps, DeviceRates before,
+               DeviceRates after) const;
     // Times `work`, which runs steps, and counts what they ask.
     void measure(Figure& figure, const std::function<void()>& prepare, const std::function<void()>& work);
     Figure job(int prefix, bool sharing);

@@ -94,20 +94,26 @@ void add_job(CLI::App& app, BenchOptions& o) {
 }
 
 constexpr const char* kFooter =
-    "The floor of a step is max(bytes / bandwidth, operations / peak) of rank 0, with what this machine was "
-    "measured to read and to multiply with all ranks and threads at it (a GPU by mma.sync, which "
+    "The floor of a step is max(bytes / bandwidth, operations / peak) of rank 0, with what this machine is "
+    "measured to read and to multiply with all ranks and threads at it, before and after each repeat: other "
+    "work on a shared machine slows both, the step and these (of a GPU: once, and by mma.sync, which "
     "products by wgmma, on Hopper, may exceed); nothing for communication.\n"
     "  bytes       weights as packed, without the embedding, without the output matrix where no logits are "
     "wanted, and without experts that no token chose (b tokens choose E (1 - (1 - k/E)^b) of E experts, k a "
     "token); and each sequence's cache once\n"
     "  operations  2 for each weight that a token multiplies with, and attention's for each key it sees\n"
-    "% of the roofline is the floor over the median time. A model that caches hold in part may exceed 100.\n"
+    "% of the roofline is the floor over the time of a repeat, of which the median counts. A model "
+    "that caches hold in part may exceed 100.\n"
     "Ranks are compared by running it again: mpirun -n 1, 2, 4, ... sluice-bench.";
 
 }  // namespace
 
 bool BenchOptions::measures(BenchPart part) const {
     return only.empty() || std::ranges::find(only, part) != only.end();
+}
+
+std::uint64_t BenchOptions::stream_bytes() const {
+    return stream_memory.empty() ? 0 : parse_bytes(stream_memory, "--stream-memory");
 }
 
 bool BenchOptions::runs_steps() const {
@@ -133,8 +139,8 @@ void add_bench_options(CLI::App& app, BenchOptions& options) {
 
 void check_bench_options(const BenchOptions& options) {
     check_job_options(options);
-    require(options.stream_memory.empty() || parse_bytes(options.stream_memory, "--stream-memory") > 0,
-            ExitCode::Usage, "--stream-memory {}: there is nothing to read", options.stream_memory);
+    require(options.stream_memory.empty() || options.stream_bytes() > 0, ExitCode::Usage,
+            "--stream-memory {}: there is nothing to read", options.stream_memory);
 }
 
 }  // namespace sluice

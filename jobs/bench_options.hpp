@@ -29,6 +29,8 @@ struct BenchOptions : JobOptions {
     std::filesystem::path json;  // empty: none; "-": standard output
 
     bool measures(BenchPart part) const;
+    // Of --stream-memory; 0: the device's own choice.
+    std::uint64_t stream_bytes() const;
     // Whether the model computes anything: all but loading.
     bool runs_steps() const;
 };

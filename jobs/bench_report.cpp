@@ -57,7 +57,8 @@ void print_figures(std::string_view title, const std::vector<Figure>& figures) {
         }
         fmt::print("{:<8}{}{:>12.1f}{:>9}{:>12.2f}{:>12.2f}{:>9}{:>12.1f}\n", "", columns_of(figure),
                    figure.rate(), figure.steps, milliseconds_a_step(figure.seconds.median(), figure),
-                   milliseconds_a_step(figure.floor, figure), figure.bound(), figure.percent());
+                   milliseconds_a_step(figure.floor.median(), figure), figure.bound(),
+                   figure.percent().median());
     }
 }
 

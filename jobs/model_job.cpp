@@ -9,6 +9,7 @@
 #include "core/signals.hpp"
 #include "core/units.hpp"
 #include "jobs/staged_copy.hpp"
+#include "kernels/workspace.hpp"
 #include "model/kv_cache.hpp"
 #include "model/rank_sums.hpp"
 #include "text/no_tokenizer.hpp"
@@ -61,9 +62,13 @@ MemoryRequest memory_request(const Setup& setup, const JobOptions& options, cons
     const int longest = job.longest > 0 ? std::min(job.longest, most) : most;
     MemoryRequest request;
     const ComputeDevice& compute = setup.compute;
+    const std::uint64_t host =
+        available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
+    request.host_available = host > job.memory ? host - job.memory : 0;
     request.available =
-        available_memory(compute.family, compute.device) / static_cast<std::uint64_t>(compute.sharing);
-    request.host_available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
+        kernels::works_on_host(compute.family)
+            ? request.host_available
+            : available_memory(compute.family, compute.device) / static_cast<std::uint64_t>(compute.sharing);
     request.family = compute.family;
     request.kv_memory = options.kv_memory;
     request.kv_dtype = options.kv_dtype;
@@ -267,6 +272,7 @@ ExitCode LoadedModel::run(const ModelJob& job) {
     std::array<int, 1> end{};
     std::optional<Error> trouble;
     const Activity activity(job.name);
+    engine_->when_idle(job.idle);
     if (world_.rank() == 0) {
         try {
             end[0] = static_cast<int>(job.lead(setup_, *engine_));

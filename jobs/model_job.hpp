@@ -21,6 +21,7 @@
 #include "text/chat_template.hpp"
 #include "text/tokenizer.hpp"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -51,11 +52,14 @@ struct ModelJob {
     bool all_logits = false;      // of every row of a step, not of one for each sequence
     int longest = 0;              // positions of a sequence, where nobody sets them; 0: the model's
     int sequences = 0;            // of steps that lead() plans itself, a row each: they are provided for, too
+    std::uint64_t memory = 0;     // bytes of the host's that each rank claims besides
     std::function<void()> check;  // refuses options
     // Rank 0's part. Opens its files, and refuses what can be refused before the weights are read.
     std::function<void(const Setup&)> open;
     // Runs the engine until the work is done; returns how it ended.
     std::function<ExitCode(const Setup&, Engine&)> lead;
+    // Every rank's part of Engine::idle().
+    std::function<void()> idle;
 };
 
 // All that comes before loading, on every rank: opens and plans. A refusal is agreed upon by all ranks.

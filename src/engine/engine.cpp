@@ -86,6 +86,8 @@ std::vector<Pick> Engine::compute(const StepPlan& plan) {
         picks = sampler_.pick(logits, plan.samples);
         computing_ += std::chrono::duration<double>(Clock::now() - start).count() -
                       (seconds_communicating() - communicated);
+    } else if (when_idle_) {
+        when_idle_();
     }
     report();
     return picks;

@@ -30,8 +30,11 @@ public:
     // Rank 0: sends the plan to the other ranks and runs it with them. A pick for each of plan.samples. Sets
     // Step::by_operation.
     std::vector<Pick> run(StepPlan& plan);
-    // Rank 0, while there is nothing to run: every rank shows that it is there, and reports.
+    // Rank 0, while there is nothing to run: every rank shows that it is there, does what when_idle() set,
+    // and reports.
     void idle();
+    // The same on every rank.
+    void when_idle(std::function<void()> work) { when_idle_ = std::move(work); }
     // Rank 0, once, at the end: the other ranks' follow() returns.
     void stop();
     // The other ranks: run what rank 0 sends, until it stops.
@@ -62,6 +65,7 @@ private:
     Communicator& ranks_;
     std::function<int()> stop_signal_;
     std::function<void(const Step&)> watch_;
+    std::function<void()> when_idle_;
     std::vector<StepReport> reports_;
     std::int64_t steps_ = 0;
     double computing_ = 0;

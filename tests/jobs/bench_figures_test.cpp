@@ -22,5 +22,25 @@ TEST(BenchBreakdown, CountsWhatLinkedGpusMoveAsCommunication) {
     EXPECT_EQ(parts.operations.at("product").calls, 1);
 }
 
+// The machine was half as fast in the second repeat, and so was the step.
+TEST(BenchFigure, ComparesEachRepeatWithItsOwnFloor) {
+    Figure figure;
+    figure.tokens = 30;
+    figure.seconds.values = {10, 20, 15};
+    figure.floor.values = {8, 16, 6};
+    EXPECT_EQ(figure.percent().values, (std::vector<double>{80, 80, 40}));
+    EXPECT_EQ(figure.percent().median(), 80);
+    EXPECT_EQ(figure.rate(), 2);
+}
+
+TEST(BenchFigure, IsBoundByWhatMostOfItsFloorsAre) {
+    Figure figure;
+    figure.floor.values = {8, 16};
+    figure.reading = 13;
+    EXPECT_STREQ(figure.bound(), "memory");
+    figure.reading = 11;
+    EXPECT_STREQ(figure.bound(), "compute");
+}
+
 }  // namespace
 }  // namespace sluice::test
