@@ -14,18 +14,28 @@ namespace {
 struct Place {  // where one part's rows go
     const WeightPart* part;
     const Segment* segment;
-    std::byte* panels;
+    std::byte* values;           // the segment's
     float* scales;               // the segment's
     std::uint16_t* nan_columns;  // likewise
     std::int64_t panel_of(std::int64_t n) const { return (part->row + n) / kPanel; }
     std::int64_t lane_of(std::int64_t n) const { return (part->row + n) % kPanel; }
 };
 
-// Calls take(n, k, byte index of (n, k) in its panel) for rows [first, last) of a part, all in one panel, and
+OwnLines own_lines(const Segment& segment, Format format, std::int64_t panel, std::byte* values) {
+    const Lines lines = lines_of(segment, format, panel);
+    return {values + (lines.first - segment.values), lines.step};
+}
+
+std::byte* pair_at(OwnLines lines, Format format, std::int64_t pair) {
+    return lines.first + pair / line_pairs(format) * lines.step +
+           pair % line_pairs(format) * pair_bytes(format);
+}
+
+// Calls take(n, k, where (n, k) is packed) for rows [first, last) of a part, all in one panel, and
 // the columns of block b from `begin` on, the first of a pair. In steps of 16 pairs, so that both a matrix
 // and its transposed view are read by whole cache lines.
 template <class Take>
-void for_each(const Place& place, Format format, std::int64_t first, std::int64_t last, int b,
+void for_each(const Place& place, Format format, OwnLines lines, std::int64_t first, std::int64_t last, int b,
               std::int64_t begin, Take take) {
     constexpr std::int64_t kStep = 32;
     const Segment& segment = *place.segment;
@@ -37,11 +47,10 @@ void for_each(const Place& place, Format format, std::int64_t first, std::int64_
         for (std::int64_t n = first; n < last; ++n) {
             const std::int64_t lane = place.lane_of(n);
             for (std::int64_t half = 0; half < 2; ++half) {
-                const std::int64_t pair = segment.block_pair[b] + (chunk - segment.block_col[b]) / 2;
-                std::int64_t at =
-                    pair * pair_bytes(format) + (planar ? half * kPanel + lane : lane * 2 + half) * element;
-                for (std::int64_t k = chunk + half; k < stop; k += 2, at += pair_bytes(format))
-                    take(n, k, at);
+                std::int64_t pair = segment.block_pair[b] + (chunk - segment.block_col[b]) / 2;
+                const std::int64_t at = (planar ? half * kPanel + lane : lane * 2 + half) * element;
+                for (std::int64_t k = chunk + half; k < stop; k += 2, ++pair)
+                    take(n, k, pair_at(lines, format, pair) + at);
             }
         }
     }
@@ -90,13 +99,13 @@ bool has_nan(const fp8* codes, std::int64_t count) {
 }
 
 // One value after another, for whatever is not packed by whole panels.
-void pack_each(const Place& place, Format format, std::byte* panel, std::int64_t first, std::int64_t last,
+void pack_each(const Place& place, Format format, OwnLines lines, std::int64_t first, std::int64_t last,
                int b, std::int64_t begin) {
     const HostMatrix& m = place.part->matrix;
     using Index = std::int64_t;
     const auto each = [&](auto value) {
-        for_each(place, format, first, last, b, begin,
-                 [&](Index n, Index k, Index at) { put(panel + at, value(n, k)); });
+        for_each(place, format, lines, first, last, b, begin,
+                 [&](Index n, Index k, std::byte* at) { put(at, value(n, k)); });
     };
     if (format == Format::Fp8) return each([&](Index n, Index k) { return finite_code(place, n, k); });
     if (format == Format::Int8) return each([&](Index n, Index k) { return source<std::int8_t>(m, n, k); });
@@ -150,7 +159,7 @@ bool is_copied(const HostMatrix& m, Format format) {
 
 // Columns [begin, end) of a whole panel, an even number, from row `first` on. False for e4m3 with a NaN.
 bool copy_panel(const Place& place, Format format, std::int64_t first, std::int64_t begin, std::int64_t end,
-                std::byte* out) {
+                OwnLines out) {
     const HostMatrix& m = place.part->matrix;
     const auto element = static_cast<std::int64_t>(size_of(m.dtype));
     const std::byte* rows[kPanel];
@@ -170,13 +179,13 @@ bool copy_panel(const Place& place, Format format, std::int64_t first, std::int6
 
 // The same for values that become bfloat16, a tile at a time. They are read as they lie in memory.
 void round_panel(const HostMatrix& m, std::int64_t first, std::int64_t begin, std::int64_t end,
-                 std::byte* out) {
+                 OwnLines out) {
     constexpr std::int64_t kCols = 64;
     bf16 tile[kPanel][kCols];
     const std::byte* rows[kPanel];
     for (int lane = 0; lane < kPanel; ++lane) rows[lane] = reinterpret_cast<const std::byte*>(tile[lane]);
     const HostMatrix turned = m.transposed();
-    for (; begin < end; begin += kCols, out += kCols / 2 * pair_bytes(Format::Bf16)) {
+    for (; begin < end; begin += kCols, out.first += kCols / 2 * out.step) {
         const std::int64_t stop = std::min(end, begin + kCols);
         if (m.col_stride == 1) {
             for (int lane = 0; lane < kPanel; ++lane) round_row(m, first + lane, begin, stop, tile[lane]);
@@ -193,11 +202,11 @@ void round_panel(const HostMatrix& m, std::int64_t first, std::int64_t begin, st
 
 // The whole pairs of block b of a whole panel, by transposition. Returns the column from which on nothing is
 // packed yet.
-std::int64_t pack_pairs(const Place& place, Format format, std::byte* panel, std::int64_t first, int b) {
+std::int64_t pack_pairs(const Place& place, Format format, OwnLines lines, std::int64_t first, int b) {
     const HostMatrix& m = place.part->matrix;
     const std::int64_t begin = place.segment->block_col[b];
     const std::int64_t end = begin + (place.segment->block_col[b + 1] - begin) / 2 * 2;
-    std::byte* out = panel + place.segment->block_pair[b] * pair_bytes(format);
+    const OwnLines out{pair_at(lines, format, place.segment->block_pair[b]), lines.step};
     if (is_copied(m, format)) return copy_panel(place, format, first, begin, end, out) ? end : begin;
     if (format != Format::Bf16) return begin;
     round_panel(m, first, begin, end, out);
@@ -205,12 +214,12 @@ std::int64_t pack_pairs(const Place& place, Format format, std::byte* panel, std
 }
 
 void pack_rows(const Place& place, Format format, std::int64_t first, std::int64_t last) {
-    std::byte* panel = place.panels + place.panel_of(first) * place.segment->panel_bytes;
+    const OwnLines lines = own_lines(*place.segment, format, place.panel_of(first), place.values);
     if (place.scales != nullptr) pack_scales(place, first, last);
     for (int b = 0; b < place.segment->blocks; ++b) {
         std::int64_t begin = place.segment->block_col[b];
-        if (last - first == kPanel) begin = pack_pairs(place, format, panel, first, b);
-        if (begin < place.segment->block_col[b + 1]) pack_each(place, format, panel, first, last, b, begin);
+        if (last - first == kPanel) begin = pack_pairs(place, format, lines, first, b);
+        if (begin < place.segment->block_col[b + 1]) pack_each(place, format, lines, first, last, b, begin);
     }
 }
 
@@ -231,6 +240,12 @@ std::size_t mark_count(const CpuWeight& weight) {
     return weight.format == Format::Fp8 ? static_cast<std::size_t>(weight.segments * weight.panels) : 0;
 }
 
+// Of a k block.
+std::int64_t padded_pairs(Format format, std::int64_t cols) {
+    const std::int64_t line_cols = 2 * line_pairs(format);
+    return (cols + line_cols - 1) / line_cols * line_pairs(format);
+}
+
 // Lays out segments, grid and the sizes of its memory, of which it claims none yet.
 std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
     auto weight = std::make_shared<CpuWeight>();
@@ -246,7 +261,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
         std::int64_t pair = 0;
         weight->grid.push_back(pair);
         for (std::size_t b = 0; b + 1 < cols.size(); ++b)
-            weight->grid.push_back(pair += (cols[b + 1] - cols[b] + 1) / 2);
+            weight->grid.push_back(pair += padded_pairs(weight->format, cols[b + 1] - cols[b]));
     }
     const bool shared_scales = grid.quantised && share_scales(args.parts, kPanel);
     const std::int64_t* at = weight->grid.data();
@@ -261,6 +276,7 @@ std::shared_ptr<CpuWeight> lay_out(const PackArgs& args, const PartGrid& grid) {
         segment.cols = segment.block_col[segment.blocks];
         segment.first_block = weight->blocks;
         segment.first_pair = weight->pairs;
+        segment.panels = weight->panels;
         segment.panel_bytes = segment.block_pair[segment.blocks] * pair_bytes(weight->format);
         weight->cols += segment.cols;
         weight->blocks += segment.blocks;
@@ -278,7 +294,7 @@ void claim(CpuWeight& weight, bool quantised) {
     if (quantised) weight.scales.assign(scale_count(weight), 0.0F);
     weight.nan_columns.assign(mark_count(weight), 0);
     for (Segment& segment : weight.segment) {
-        segment.panels = weight.values.get() + weight.panels * segment.first_pair * pair_bytes(weight.format);
+        segment.values = weight.values.get() + weight.panels * segment.first_pair * pair_bytes(weight.format);
         if (!quantised) continue;
         segment.scales = weight.scales.data() + segment.first_block * weight.panels * segment.scale_width;
         if (weight.format != Format::Fp8) continue;
@@ -305,9 +321,13 @@ void drop_empty_marks(CpuWeight& weight) {
 // Whether some of a panel's bytes are no value's.
 bool has_padding(const Segment& segment, std::int64_t panel, std::int64_t rows) {
     if ((panel + 1) * kPanel > rows) return true;
-    for (int b = 0; b < segment.blocks; ++b)
-        if ((segment.block_col[b + 1] - segment.block_col[b]) % 2 != 0) return true;
-    return false;
+    return segment.cols != 2 * segment.block_pair[segment.blocks];
+}
+
+void clear_panel(const Segment& segment, Format format, OwnLines lines) {
+    const std::int64_t count = segment.panel_bytes / line_bytes(format);
+    for (std::int64_t i = 0; i < count; ++i)
+        std::memset(lines.first + i * lines.step, 0, static_cast<std::size_t>(line_bytes(format)));
 }
 
 }  // namespace
@@ -324,25 +344,23 @@ void run_pack(const PackArgs& args, const Execution& execution) {
         const auto s = static_cast<std::size_t>(task / weight->panels);
         const std::int64_t panel = task % weight->panels;
         const Segment& segment = weight->segment[s];
-        std::byte* panels = own(weight->values.get(), segment.panels);
+        std::byte* values = own(weight->values.get(), segment.values);
         float* scales = own(weight->scales.data(), segment.scales);
         std::uint16_t* nan_columns = own(weight->nan_columns.data(), segment.nan_columns);
-        if (has_padding(segment, panel, weight->rows)) {
-            std::memset(panels + panel * segment.panel_bytes, 0,
-                        static_cast<std::size_t>(segment.panel_bytes));
-        }
+        if (has_padding(segment, panel, weight->rows))
+            clear_panel(segment, weight->format, own_lines(segment, weight->format, panel, values));
         for (const WeightPart& part : args.parts) {
             const std::int64_t first = std::max<std::int64_t>(panel * kPanel - part.row, 0);
             const std::int64_t last = std::min((panel + 1) * kPanel - part.row, part.matrix.rows);
             if (part.segment != static_cast<int>(s) || first >= last) continue;
-            pack_rows({&part, &segment, panels, scales, nan_columns}, weight->format, first, last);
+            pack_rows({&part, &segment, values, scales, nan_columns}, weight->format, first, last);
         }
     };
     // Neighbours go to one thread, for threads that first touch one huge page together clear it twice.
     const std::int64_t panels = weight->panels * weight->segments;
     const std::int64_t fair = panels / (4 * std::max(execution.threads, 1));
     const std::int64_t huge_page = (2 << 20) * panels / static_cast<std::int64_t>(value_bytes(*weight) + 1);
-    const std::int64_t run = std::max<std::int64_t>(std::min(fair, huge_page), 1);
+    const std::int64_t run = std::max<std::int64_t>(std::min(fair, huge_page) / kGroup, 1) * kGroup;
     over_neighbours((panels + run - 1) / run, execution.threads, [&](std::int64_t task) {
         for (std::int64_t panel = task * run; panel < std::min(panels, (task + 1) * run); ++panel)
             pack_panel(panel);

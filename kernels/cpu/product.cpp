@@ -214,9 +214,8 @@ void multiply(const Plan& plan, std::size_t number, void* scratch) {
     task.scratch = scratch;
     if (number + 1 < plan.tiles.size()) {
         const Tile& next = plan.tiles[number + 1];
-        const Segment& segment = first_segment(plan, next);
-        task.after = segment.panels + next.first_panel * segment.panel_bytes;
-        task.after_panel_bytes = segment.panel_bytes;
+        task.after = &first_segment(plan, next);
+        task.after_panel = next.first_panel;
         task.after_panels = next.panels;
     }
     job.isa->multiply(task);

@@ -6,10 +6,9 @@
 
 namespace sluice::kernels::cpu {
 
-// Some of the pairs of a segment: part of a k block, or several.
+// Some of the pairs of a segment, whole lines: part of a k block, or several.
 struct BlockTask {
-    const std::byte* w = nullptr;
-    std::int64_t panel_bytes = 0;
+    Lines w{};  // of the first panel; those of the others lie beside them
     const void* x = nullptr;
     std::int64_t x_stride = 0;
     std::int64_t begin = 0, end = 0;     // pairs
@@ -24,16 +23,16 @@ struct BlockTask {
     bool first = false;
     const float* x_scales = nullptr;  // [rows][x_scale_stride], one a block, or null
     std::int64_t x_scale_stride = 0;
-    // What comes next. One sweep prefetches, with every pair, as much of each of its panels, which lie
-    // ahead_panel_bytes apart; of several each prefetches at two places, so many bytes a pair.
+    // What comes next: with every line a single sweep prefetches one for each of its panels; of several each
+    // prefetches there and so many bytes further on, and moves by as many bytes as are its share.
     bool one_sweep = false;
-    const std::byte *ahead = nullptr, *ahead_too = nullptr;
-    std::int64_t ahead_panel_bytes = 0, ahead_step = 0, ahead_too_step = 0;
+    Lines ahead{};
+    std::int64_t ahead_too = 0;
 };
 
-// Pairs that are loaded at once: two of codes, where a set decodes them together.
+// Pairs that are loaded at once: a line of codes, where a set decodes them together.
 template <class Dot, Format format>
-inline constexpr int kPairsAtOnce = Dot::template kDecodesTwo<format> ? 2 : 1;
+inline constexpr int kPairsAtOnce = Dot::template kDecodesTwo<format> ? line_pairs(format) : 1;
 
 template <class Dot, int rows, int panels>
 using Sums = typename Dot::F32[rows][panels];
@@ -45,15 +44,15 @@ SLUICE_SIMD void add_pairs(Sums<Dot, rows, panels>& sum, const BlockTask& t, con
     using Pair = typename Dot::Pair;
     if constexpr (rows >= panels) {  // whichever is fewer stays in registers
         Pair pair[panels][count];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int p = 0; p < panels; ++p)
-            Dot::template load_pairs<format, count>(w + p * t.panel_bytes, pair[p]);
+            Dot::template load_pairs<format, count>(w + p * line_bytes(format), pair[p]);
 #pragma GCC unroll 12
         for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
             for (int i = 0; i < count; ++i) {
                 const Pair value = Dot::load_x(x + r * t.x_stride + 2 * i);
-#pragma GCC unroll 8
+#pragma GCC unroll 4
                 for (int p = 0; p < panels; ++p) sum[r][p] = Dot::dot(sum[r][p], pair[p][i], value);
             }
         }
@@ -64,10 +63,10 @@ SLUICE_SIMD void add_pairs(Sums<Dot, rows, panels>& sum, const BlockTask& t, con
 #pragma GCC unroll 2
             for (int i = 0; i < count; ++i) value[r][i] = Dot::load_x(x + r * t.x_stride + 2 * i);
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int p = 0; p < panels; ++p) {
             Pair pair[count];
-            Dot::template load_pairs<format, count>(w + p * t.panel_bytes, pair);
+            Dot::template load_pairs<format, count>(w + p * line_bytes(format), pair);
 #pragma GCC unroll 12
             for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 2
@@ -82,37 +81,28 @@ template <class Dot>
 struct Place {
     const std::byte* w;
     const typename Dot::X* x;
-    const std::byte *ahead, *ahead_too;
+    const std::byte* ahead;
 };
 
-// The next `pairs` into every sum of the tile.
+// The next `pairs`, whole lines, into every sum of the tile.
 template <class Dot, Format format, int rows, int panels, bool one_sweep>
 SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, Place<Dot>& at,
                            std::int64_t pairs) {
     constexpr int kCount = kPairsAtOnce<Dot, format>;
-    std::int64_t i = 0;
-    for (; i + kCount <= pairs; i += kCount) {
+    for (std::int64_t i = 0; i < pairs; i += line_pairs(format)) {
         if constexpr (one_sweep) {
-            if (t.ahead_step > 0) {
-#pragma GCC unroll 8
-                for (int p = 0; p < panels; ++p) Dot::prefetch(at.ahead + p * t.ahead_panel_bytes);
-            }
-            at.ahead += kCount * pair_bytes(format);
+#pragma GCC unroll 4
+            for (int p = 0; p < panels; ++p) Dot::prefetch(at.ahead + p * line_bytes(format));
         } else {
             Dot::prefetch(at.ahead);
-            if constexpr (rows * panels >= 12) Dot::prefetch(at.ahead_too);
-            at.ahead += kCount * t.ahead_step;
-            at.ahead_too += kCount * t.ahead_too_step;
+            if constexpr (rows * panels >= 8) Dot::prefetch(at.ahead + t.ahead_too);
         }
-        add_pairs<Dot, format, rows, panels, kCount>(sum, t, at.w, at.x);
-        at.w += kCount * pair_bytes(format);
-        at.x += 2 * kCount;
-    }
-    if constexpr (kCount > 1) {
-        if (i == pairs) return;
-        add_pairs<Dot, format, rows, panels, 1>(sum, t, at.w, at.x);
-        at.w += pair_bytes(format);
-        at.x += 2;
+        at.ahead += t.ahead.step;
+        for (int j = 0; j < line_pairs(format); j += kCount) {
+            add_pairs<Dot, format, rows, panels, kCount>(sum, t, at.w + j * pair_bytes(format), at.x);
+            at.x += 2 * kCount;
+        }
+        at.w += t.w.step;
     }
 }
 
@@ -120,7 +110,7 @@ SLUICE_SIMD void add_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, Pla
 template <class Dot, int panels>
 SLUICE_SIMD void fetch_scales(const BlockTask& t, int b) {
     if (t.w_scales == nullptr) return;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int p = 0; p < panels; ++p) Dot::prefetch(t.w_scales + b * t.w_scale_width + p * t.w_scale_stride);
 }
 
@@ -128,7 +118,7 @@ SLUICE_SIMD void fetch_scales(const BlockTask& t, int b) {
 template <class Dot, int rows, int panels>
 SLUICE_SIMD void end_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, int b) {
     typename Dot::F32 scale[panels];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int p = 0; p < panels; ++p) {
         const float* at = t.w_scales + b * t.w_scale_width + p * t.w_scale_stride;
         scale[p] = t.w_scale_width == 1 ? Dot::set(*at) : Dot::load(at);
@@ -137,7 +127,7 @@ SLUICE_SIMD void end_block(Sums<Dot, rows, panels>& sum, const BlockTask& t, int
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
         float* total = t.totals + r * t.sums_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int p = 0; p < panels; ++p) {
             auto v = sum[r][p];
             if (t.x_scales != nullptr) v = Dot::mul(v, Dot::set(t.x_scales[r * t.x_scale_stride + b]));
@@ -155,10 +145,10 @@ void multiply_block(const BlockTask& t) {
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
         const float* rest = t.sums + r * t.sums_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int p = 0; p < panels; ++p) sum[r][p] = t.begins ? Dot::zero() : Dot::load(rest + p * kPanel);
     }
-    Place<Dot> at = {t.w, static_cast<const typename Dot::X*>(t.x), t.ahead, t.ahead_too};
+    Place<Dot> at = {t.w.first, static_cast<const typename Dot::X*>(t.x), t.ahead.first};
     int b = 0;
     for (std::int64_t i = t.begin; i < t.end; ++b) {
         const std::int64_t end = t.ends[b] < t.end ? t.ends[b] : t.end;
@@ -174,7 +164,7 @@ void multiply_block(const BlockTask& t) {
 #pragma GCC unroll 12
     for (int r = 0; r < rows; ++r) {
         float* rest = t.sums + r * t.sums_stride;
-#pragma GCC unroll 8
+#pragma GCC unroll 4
         for (int p = 0; p < panels; ++p) Dot::store(rest + p * kPanel, sum[r][p]);
     }
 }

@@ -28,15 +28,15 @@ SLUICE_SIMD float largest_magnitude(const float* x, std::int64_t n) {
 }
 
 template <class Dot>
-SLUICE_SIMD void convert_block(const float* x, const float* next, std::int64_t n, typename Dot::X* out,
-                               bool exact, float scale) {
+SLUICE_SIMD void convert_block(const float* x, const float* next, std::int64_t n, std::int64_t padded,
+                               typename Dot::X* out, bool exact, float scale) {
     const auto divisor = Dot::set(scale);
     for (std::int64_t i = 0; i < n; i += 16) {
         Dot::prefetch(next + i);
         const int count = n - i < 16 ? static_cast<int>(n - i) : 16;
         auto v = count == 16 ? Dot::load(x + i) : Dot::load_some(x + i, count);
         if (scale != 0) v = round_to_fp8<Dot>(Dot::div(v, divisor));
-        Dot::store_x(out + i, v, count + (count & 1), exact || scale != 0);
+        Dot::store_x(out + i, v, padded - i < 16 ? static_cast<int>(padded - i) : 16, exact || scale != 0);
     }
 }
 
@@ -52,7 +52,8 @@ void convert_row(const RowTask& task) {
             scale = fp8_row_scale(largest_magnitude<Dot>(x, n), task.power_of_two_scales);
             task.scales[b] = scale;
         }
-        convert_block<Dot>(x, task.next_x + s.block_col[b], n, out + 2 * s.block_pair[b],
+        const std::int64_t padded = 2 * (s.block_pair[b + 1] - s.block_pair[b]);
+        convert_block<Dot>(x, task.next_x + s.block_col[b], n, padded, out + 2 * s.block_pair[b],
                            task.form == RowForm::F32, scale);
     }
 }

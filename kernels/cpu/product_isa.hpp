@@ -42,8 +42,8 @@ struct TileTask {
     std::int64_t out_stride = 0;
     void* scratch = nullptr;  // kTotalsAt + slots * kTotals floats
     // Panels that the next tile begins with, for prefetching.
-    const std::byte* after = nullptr;
-    std::int64_t after_panel_bytes = 0, after_panels = 0;
+    const Segment* after = nullptr;
+    std::int64_t after_panel = 0, after_panels = 0;
 };
 
 struct ProductIsa {
@@ -57,17 +57,16 @@ struct ProductIsa {
 inline constexpr std::int64_t kTilePanels = 8;  // at most in a tile task
 inline constexpr std::int64_t kTileRows = 128;
 inline constexpr std::int64_t kChunkPairs = 256;  // of k at most, where they are decoded to memory
-inline constexpr std::int64_t kChunkPanels = 4;   // at most, by many rows
 
-// A tile's scratch, in floats: the sums of a block of many chunks, [kTileRows][kChunkPanels * 16]; from
+// A tile's scratch, in floats: the sums of a block of many chunks, [kTileRows][kGroup * 16]; from
 // kDecodedAt on, a chunk decoded to bfloat16 or float32; from kTotalsAt on, slots of totals [kTileRows]
-// [kTilePanels * 16]: one, two where outputs are gated, and for a sum of segments as many as its tree is
+// [kGroup * 16]: one, two where outputs are gated, and for a sum of segments as many as its tree is
 // deep.
 inline constexpr std::int64_t kBlockSumsAt = 0;
-inline constexpr std::int64_t kDecodedAt = kTileRows * kChunkPanels * kPanel;
+inline constexpr std::int64_t kDecodedAt = kTileRows * kGroup * kPanel;
 inline constexpr std::int64_t kTotalsAt =
-    kDecodedAt + kChunkPanels * kChunkPairs * pair_bytes(Format::F32) / 4;
-inline constexpr std::int64_t kTotals = kTileRows * kTilePanels * kPanel;
+    kDecodedAt + kGroup * kChunkPairs * pair_bytes(Format::F32) / 4;
+inline constexpr std::int64_t kTotals = kTileRows * kGroup * kPanel;
 
 extern const ProductIsa kProductGeneric;
 #if defined(__x86_64__)

@@ -16,7 +16,7 @@ namespace sluice::kernels::cpu {
 // Rows of a register tile of so many panels.
 template <class Dot, Format format>
 constexpr int most_rows(int panels) {
-    if (Dot::template kDecodesTwo<format>) return panels > 4 ? 0 : panels > 2 ? 4 : 12;
+    if (Dot::template kDecodesTwo<format>) return panels > 2 ? 4 : 12;
     constexpr int kMost = Dot::kAccumulators / Dot::kBulkPanels;
     return Dot::kAccumulators / panels < kMost ? Dot::kAccumulators / panels : kMost;
 }
@@ -27,106 +27,137 @@ constexpr int decoded_in_registers(int panels) {
     return Dot::template kDecodesTwo<format> ? 24 : most_rows<Dot, format>(panels);
 }
 
+// Panels of a register tile, for a run of so many: all of them where the registers hold all rows, else as
+// many as are best for many rows.
+template <class Dot, Format format>
+constexpr int tile_panels(int run, std::int64_t rows) {
+    if (rows <= most_rows<Dot, format>(run)) return run;
+    const int most = Dot::template kDecodesTwo<format> ? 2 : Dot::kBulkPanels;
+    return run < most ? run : most;
+}
+
 // Pairs that several sweeps multiply before the next ones: what they read again should lie in the first-level
 // cache, but every sweep has its own beginning and end. Codes are small; by many rows the second level will
 // do.
 template <class Dot, Format format>
-constexpr std::int64_t chunk_pairs(int panels, std::int64_t rows) {
-    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(panels)) return 512;
-    return rows <= 12 ? 64 : rows <= 24 ? 128 : Dot::kBulkPairs;
+constexpr std::int64_t chunk_pairs(std::int64_t rows) {
+    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(kGroup)) return 512;
+    return rows <= 12 ? 64 : rows <= 16 ? 128 : Dot::kBulkPairs;
 }
 
 // Pairs are cut in chunks alike, for a chunk fetches as many pairs of the next as it multiplies; in even
-// ones, for codes are decoded by twos.
+// ones, for codes lie two pairs a line.
 SLUICE_SIMD std::int64_t even_chunk(std::int64_t pairs, std::int64_t most) {
     const std::int64_t chunks = (pairs + most - 1) / most;
     return ((pairs + chunks - 1) / chunks + 1) / 2 * 2;
 }
 
-// Whether so many panels side by side are best for these rows: as many as the registers hold all rows for,
-// else the width for many rows.
-template <class Dot, Format format>
-bool suits(int panels, std::int64_t rows) {
-    if (rows <= most_rows<Dot, format>(panels)) return true;
-    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(panels))
-        return panels <= 2;
-    return panels <= Dot::kBulkPanels;
-}
-
-// Panels that are multiplied after these, side by side.
+// Panels of one group that are multiplied after these.
 struct Following {
-    const std::byte* panels;
-    std::int64_t panel_bytes, count;
+    Lines lines;
+    std::int64_t panels, pairs;
 };
 
-// What sweep i of so many fetches while it multiplies: a single one the next pairs of every panel; of several
-// each a panel of what comes next, `step` bytes a pair, and its share of those that are left. An uneven load
-// stalls the sweep that has more of it.
-SLUICE_SIMD void share_fetches(BlockTask& t, const Following& next, std::int64_t step, std::int64_t i,
-                               std::int64_t sweeps, int panels) {
-    const std::int64_t left = next.count - sweeps;
+// What sweep i of so many, of `lines` lines each, fetches while it multiplies: a single one the next line of
+// every panel; of several each its share of `bytes` bytes. An uneven load stalls the sweep that has more of
+// it.
+SLUICE_SIMD void share_fetches(BlockTask& t, const Following& next, std::int64_t bytes, std::int64_t lines,
+                               std::int64_t i, std::int64_t sweeps, int panels) {
     t.one_sweep = sweeps == 1;
-    const bool fetches = t.one_sweep ? next.count >= panels : i < next.count;
-    t.ahead = t.ahead_too = fetches ? next.panels + i * next.panel_bytes : t.w;
-    t.ahead_panel_bytes = fetches ? next.panel_bytes : 0;
-    t.ahead_step = t.ahead_too_step = fetches ? step : 0;
-    if (t.one_sweep || left <= 0) return;
-    if (left >= sweeps) {
-        t.ahead_too = t.ahead + sweeps * next.panel_bytes;
+    t.ahead_too = 0;
+    if (next.panels < (t.one_sweep ? panels : 1)) {
+        t.ahead = {t.w.first, 0};
+    } else if (t.one_sweep) {
+        t.ahead = next.lines;
     } else {
-        t.ahead_too = next.panels + sweeps * next.panel_bytes + (t.end - t.begin) * step * i / sweeps;
-        t.ahead_too_step = step / sweeps;
+        t.ahead = {next.lines.first + bytes * i / sweeps, bytes / (sweeps * lines)};
+        if (t.ahead.step > 64) t.ahead_too = 64;
     }
 }
 
-template <class Dot, Format format, int panels>
-SLUICE_SIMD void sweep_rows(const TileTask& t, const BlockTask& block, const Following& ahead,
-                            std::int64_t source_step) {
+// `run` panels side by side, as tiles of some of them and some rows. `stored`: the format of what is fetched.
+template <class Dot, Format format, Format stored, int run, int panels>
+SLUICE_SIMD void sweep_tiles(const TileTask& t, const BlockTask& block, const Following& ahead) {
     constexpr int kRows = most_rows<Dot, format>(panels);
-    const std::int64_t tiles = (t.rows + kRows - 1) / kRows;
-    const auto* x = static_cast<const typename Dot::X*>(block.x);
-    std::int64_t row = 0;
-    for (std::int64_t i = 0; i < tiles; ++i) {
-        const std::int64_t end = t.rows * (i + 1) / tiles;
-        BlockTask part = block;
-        part.x = x + row * t.x_stride;
-        part.sums += row * block.sums_stride;
-        part.totals += row * block.sums_stride;
-        if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
-        share_fetches(part, ahead, source_step, i, tiles, panels);
-        multiply_rows<Dot, format, panels, kRows>(static_cast<int>(end - row), part);
-        row = end;
-    }
-}
-
-template <class Dot, Format format, int panels>
-SLUICE_SIMD void decode_chunk(const BlockTask& block, std::byte* out) {
-    constexpr std::int64_t kTo = pair_bytes(Dot::kDecoded);
-    constexpr int kCount = kPairsAtOnce<Dot, format>;
+    const std::int64_t tiles = (t.rows + kRows - 1) / kRows, sweeps = tiles * (run / panels);
     const std::int64_t pairs = block.end - block.begin;
-    const auto decode = [&]<int count>(const std::byte* w) {
-        typename Dot::Pair pair[count];
-        Dot::template load_pairs<format, count>(w, pair);
-        for (int i = 0; i < count; ++i, out += kTo) Dot::store_pair(out, pair[i]);
-    };
-    for (int p = 0; p < panels; ++p) {
-        const std::byte* w = block.w + p * block.panel_bytes;
-        std::int64_t i = 0;
-        for (; i + kCount <= pairs; i += kCount, w += kCount * pair_bytes(format))
-            decode.template operator()<kCount>(w);
-        if (i < pairs) decode.template operator()<1>(w);
+    const std::int64_t bytes = ahead.panels * pairs * pair_bytes(stored);
+    std::int64_t sweep = 0;
+    for (int p = 0; p < run; p += panels) {
+        std::int64_t row = 0;
+        for (std::int64_t i = 0; i < tiles; ++i, ++sweep) {
+            const std::int64_t end = t.rows * (i + 1) / tiles;
+            BlockTask part = block;
+            part.w.first += p * line_bytes(format);
+            part.x = static_cast<const typename Dot::X*>(block.x) + row * t.x_stride;
+            part.sums += row * block.sums_stride + p * kPanel;
+            part.totals += row * block.sums_stride + p * kPanel;
+            if (part.w_scales != nullptr) part.w_scales += p * block.w_scale_stride;
+            if (part.x_scales != nullptr) part.x_scales += row * t.x_scale_stride;
+            share_fetches(part, ahead, bytes, pairs / line_pairs(format), sweep, sweeps, panels);
+            multiply_rows<Dot, format, panels, kRows>(static_cast<int>(end - row), part);
+            row = end;
+        }
     }
 }
 
-// With `rows` and panels of a group known, what comes after the task's segment s of it; `gate`: after the
-// gate's part of it.
-SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_t panel, int panels) {
-    const Segment& same = t.segment[s + 1 < t.segments ? s + 1 : 0];
-    if (s + 1 < t.segments) return {same.panels + panel * same.panel_bytes, same.panel_bytes, panels};
-    if (gate) return {same.panels + (panel + t.gated_panels) * same.panel_bytes, same.panel_bytes, panels};
-    const std::int64_t next = panel + panels, left = t.first_panel + t.panels - next;
-    if (left <= 0) return {t.after, t.after_panel_bytes, t.after_panels < panels ? t.after_panels : panels};
-    return {same.panels + next * same.panel_bytes, same.panel_bytes, left < panels ? left : panels};
+template <class Dot, Format format, Format stored, int run, int panels = run>
+SLUICE_SIMD void sweep(const TileTask& t, const BlockTask& block, const Following& ahead) {
+    if constexpr (panels > 1) {
+        if (tile_panels<Dot, format>(run, t.rows) < panels)
+            return sweep<Dot, format, stored, run, panels / 2>(t, block, ahead);
+    }
+    if constexpr (most_rows<Dot, format>(panels) > 0)
+        sweep_tiles<Dot, format, stored, run, panels>(t, block, ahead);
+}
+
+// The task's pairs of `run` panels to `out`, decoded: [pairs][panels].
+template <class Dot, Format format, int run>
+SLUICE_SIMD void decode_chunk(const BlockTask& block, std::byte* out) {
+    constexpr std::int64_t kTo = line_bytes(Dot::kDecoded);
+    constexpr int kCount = kPairsAtOnce<Dot, format>;
+    const std::byte* w = block.w.first;
+    for (std::int64_t i = block.begin; i < block.end; i += line_pairs(format), w += block.w.step) {
+#pragma GCC unroll 4
+        for (int p = 0; p < run; ++p) {
+            for (int j = 0; j < line_pairs(format); j += kCount) {
+                typename Dot::Pair pair[kCount];
+                Dot::template load_pairs<format, kCount>(w + p * line_bytes(format) + j * pair_bytes(format),
+                                                         pair);
+                for (int k = 0; k < kCount; ++k) Dot::store_pair(out + ((j + k) * run + p) * kTo, pair[k]);
+            }
+        }
+        out += line_pairs(format) * run * kTo;
+    }
+}
+
+// Panels from `panel` on that are multiplied together: of one group, and likewise those that they gate.
+SLUICE_SIMD int run_from(const TileTask& t, std::int64_t panel) {
+    std::int64_t most = t.first_panel + t.panels - panel;
+    const std::int64_t beside = panels_beside(*t.segment, panel);
+    if (beside < most) most = beside;
+    if (t.gated_panels > 0) {
+        const std::int64_t gated = panels_beside(*t.segment, panel + t.gated_panels);
+        if (gated < most) most = gated;
+    }
+    return most >= 4 ? 4 : most >= 2 ? 2 : 1;
+}
+
+template <Format format>
+SLUICE_SIMD Following following_at(const Segment& s, std::int64_t panel, std::int64_t panels) {
+    const std::int64_t beside = panels_beside(s, panel);
+    return {lines_of(s, format, panel), panels < beside ? panels : beside, s.block_pair[s.blocks]};
+}
+
+// What comes after a run in the task's segment s of it; `gate`: after the gate's part of it.
+template <Format format>
+SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_t panel, int run) {
+    if (s + 1 < t.segments) return following_at<format>(t.segment[s + 1], panel, run);
+    if (gate) return following_at<format>(*t.segment, panel + t.gated_panels, run);
+    const std::int64_t next = panel + run;
+    if (next < t.first_panel + t.panels) return following_at<format>(*t.segment, next, run_from(t, next));
+    if (t.after == nullptr) return {};
+    return following_at<format>(*t.after, t.after_panel, t.after_panels);
 }
 
 // How many pairs ahead a single sweep prefetches each of its panels: 8 KiB over all of them.
@@ -136,19 +167,17 @@ constexpr std::int64_t ahead_pairs(int panels) {
 }
 
 // What is prefetched while pairs [i, i + count) are multiplied: by several sweeps as many pairs of what comes
-// next, by a single one those a little further on, but where eight panels are read side by side: of bfloat16
-// the hardware then does it better. Of float32, every other line.
+// next, by a single one those a little further on.
 template <Format format>
-SLUICE_SIMD Following look_ahead(const Segment& s, std::int64_t panel, int panels, std::int64_t i,
-                                 std::int64_t count, bool one_sweep, const Following& next) {
+SLUICE_SIMD Following look_ahead(const Segment& s, Lines lines, int run, std::int64_t i, std::int64_t count,
+                                 bool one_sweep, const Following& next) {
     const std::int64_t pairs = s.block_pair[s.blocks], last = pairs - count;
-    const std::int64_t end = i + (one_sweep ? ahead_pairs<format>(panels) : count);
+    const std::int64_t end = i + (one_sweep ? ahead_pairs<format>(run) : count);
     if (end < pairs) {
-        if (one_sweep && panels > 4 && pair_bytes(format) > 32) return {};
-        const std::int64_t at = end < last ? end : last;
-        return {s.panels + panel * s.panel_bytes + at * pair_bytes(format), s.panel_bytes, panels};
+        const std::int64_t at = (end < last ? end : last) / line_pairs(format);
+        return {{lines.first + at * lines.step, lines.step}, run, pairs};
     }
-    if (count * pair_bytes(format) > next.panel_bytes) return {};
+    if (count > next.pairs) return {};
     return next;
 }
 
@@ -161,18 +190,19 @@ SLUICE_SIMD void spoil_columns(const std::uint16_t* nan_columns, int panels, std
     }
 }
 
-// Panels [panel, panel + panels) of one segment into totals [rows][panels * 16].
-template <class Dot, Format format, int panels>
-void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, const Following& next,
-                     float* totals) {
+// `run` panels of a group, from `panel` on, of one segment into totals [rows][run * 16].
+template <class Dot, Format format, int run>
+void multiply_run(const TileTask& t, const Segment& s, std::int64_t panel, const Following& next,
+                  float* totals) {
     constexpr bool kCoded = format == Format::Fp8 || format == Format::Int8;
-    static_assert(Dot::kBulkPanels <= kChunkPanels && Dot::kBulkPairs <= kChunkPairs);
-    constexpr std::int64_t kAheadPairs = ahead_pairs<format>(panels);
-    const bool one_sweep = t.rows <= most_rows<Dot, format>(panels);
+    static_assert(Dot::kBulkPanels <= kGroup && Dot::kBulkPairs <= kChunkPairs);
+    constexpr std::int64_t kAheadPairs = ahead_pairs<format>(run);
+    const bool one_sweep = t.rows <= most_rows<Dot, format>(run);
     auto* scratch = static_cast<float*>(t.scratch);
     auto* decoded = reinterpret_cast<std::byte*>(scratch + kDecodedAt);
+    const Lines lines = lines_of(s, format, panel);
     const std::int64_t pairs = s.block_pair[s.blocks];
-    const std::int64_t chunk = even_chunk(pairs, chunk_pairs<Dot, format>(panels, t.rows));
+    const std::int64_t chunk = even_chunk(pairs, chunk_pairs<Dot, format>(t.rows));
     int b = 0;  // the block of pair i
     for (std::int64_t i = 0, count; i < pairs; i += count) {
         const std::int64_t left = pairs - i;
@@ -180,8 +210,7 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
         count = left < most ? left : most;
         while (s.block_pair[b + 1] <= i) ++b;
         BlockTask block{};  // no call of a constructor that every set would share
-        block.w = s.panels + panel * s.panel_bytes + i * pair_bytes(format);
-        block.panel_bytes = s.panel_bytes;
+        block.w = {lines.first + i / line_pairs(format) * lines.step, lines.step};
         block.x = static_cast<const typename Dot::X*>(t.x) + 2 * (s.first_pair + i);
         block.x_stride = t.x_stride;
         block.begin = i;
@@ -189,27 +218,26 @@ void multiply_panels(const TileTask& t, const Segment& s, std::int64_t panel, co
         block.ends = s.block_pair + b + 1;
         block.begins = i == s.block_pair[b];
         block.sums = kCoded ? scratch + kBlockSumsAt : totals;
-        block.sums_stride = panels * kPanel;
+        block.sums_stride = run * kPanel;
         block.totals = totals;
         block.first = b == 0;
-        const Following ahead = look_ahead<format>(s, panel, panels, i, count, one_sweep, next);
+        const Following ahead = look_ahead<format>(s, lines, run, i, count, one_sweep, next);
         if constexpr (kCoded) {
             block.w_scales = s.scales + (panel * s.blocks + b) * s.scale_width;
             block.w_scale_stride = s.blocks * s.scale_width;
             block.w_scale_width = s.scale_width;
             if (t.x_scales != nullptr) block.x_scales = t.x_scales + s.first_block + b;
             block.x_scale_stride = t.x_scale_stride;
-            if (t.rows > decoded_in_registers<Dot, format>(panels)) {
-                decode_chunk<Dot, format, panels>(block, decoded);
-                block.w = decoded;
-                block.panel_bytes = count * pair_bytes(Dot::kDecoded);
-                sweep_rows<Dot, Dot::kDecoded, panels>(t, block, ahead, pair_bytes(format));
+            if (t.rows > decoded_in_registers<Dot, format>(run)) {
+                decode_chunk<Dot, format, run>(block, decoded);
+                block.w = {decoded, run * line_bytes(Dot::kDecoded)};
+                sweep<Dot, Dot::kDecoded, format, run>(t, block, ahead);
                 continue;
             }
         }
-        sweep_rows<Dot, format, panels>(t, block, ahead, pair_bytes(format));
+        sweep<Dot, format, format, run>(t, block, ahead);
     }
-    if (s.nan_columns != nullptr) spoil_columns(s.nan_columns + panel, panels, t.rows, totals);
+    if (s.nan_columns != nullptr) spoil_columns(s.nan_columns + panel, run, t.rows, totals);
 }
 
 // into += from
@@ -222,14 +250,14 @@ SLUICE_SIMD void add_totals(const float* from, float* into, std::int64_t count) 
 // The sum over the task's segments, which begins the totals: a bottom-up binary tree, as a binary counter.
 // What waits for its right-hand neighbour lies in slots one behind the other; at the end it is added from the
 // right.
-template <class Dot, Format format, int panels>
+template <class Dot, Format format, int run>
 SLUICE_SIMD void sum_segments(const TileTask& t, std::int64_t panel) {
     float* const totals = static_cast<float*>(t.scratch) + kTotalsAt;
-    const std::int64_t count = t.rows * panels * kPanel;
+    const std::int64_t count = t.rows * run * kPanel;
     int waiting = 0;
     for (int s = 0; s < t.segments; ++s) {
-        multiply_panels<Dot, format, panels>(t, t.segment[s], panel, following(t, s, false, panel, panels),
-                                             totals + waiting * kTotals);
+        multiply_run<Dot, format, run>(t, t.segment[s], panel, following<format>(t, s, false, panel, run),
+                                       totals + waiting * kTotals);
         int slot = waiting;
         for (int bit = s; bit & 1; bit >>= 1, --slot)
             add_totals<Dot>(totals + slot * kTotals, totals + (slot - 1) * kTotals, count);
@@ -283,40 +311,43 @@ SLUICE_SIMD void write_gated(const TileTask& t, std::int64_t panel, int panels) 
     }
 }
 
-template <class Dot, Format format, int panels>
-void multiply_group(const TileTask& t, std::int64_t panel) {
-    fetch_out<Dot>(t, panel, panels);
+template <class Dot, Format format, int run>
+void finish_run(const TileTask& t, std::int64_t panel) {
+    fetch_out<Dot>(t, panel, run);
     if (t.gated_panels == 0) {
-        sum_segments<Dot, format, panels>(t, panel);
-        return write_out<Dot>(t, panel, panels);
+        sum_segments<Dot, format, run>(t, panel);
+        return write_out<Dot>(t, panel, run);
     }
     float* const totals = static_cast<float*>(t.scratch) + kTotalsAt;
-    multiply_panels<Dot, format, panels>(t, *t.segment, panel, following(t, 0, true, panel, panels), totals);
-    multiply_panels<Dot, format, panels>(t, *t.segment, panel + t.gated_panels,
-                                         following(t, 0, false, panel, panels), totals + kTotals);
+    multiply_run<Dot, format, run>(t, *t.segment, panel, following<format>(t, 0, true, panel, run), totals);
+    multiply_run<Dot, format, run>(t, *t.segment, panel + t.gated_panels,
+                                   following<format>(t, 0, false, panel, run), totals + kTotals);
     if (t.activation == Activation::Silu)
-        write_gated<Dot, Activation::Silu>(t, panel, panels);
+        write_gated<Dot, Activation::Silu>(t, panel, run);
     else
-        write_gated<Dot, Activation::GeluTanh>(t, panel, panels);
+        write_gated<Dot, Activation::GeluTanh>(t, panel, run);
 }
 
-template <class Dot, Format format, int panels>
-void multiply_format(const TileTask& t, std::int64_t panel) {
-    if constexpr (most_rows<Dot, format>(panels) > 0) {
-        const bool fits = suits<Dot, format>(panels, t.rows);
-        for (; fits && t.first_panel + t.panels - panel >= panels; panel += panels)
-            multiply_group<Dot, format, panels>(t, panel);
+template <class Dot, Format format>
+void multiply_format(const TileTask& t) {
+    const std::int64_t end = t.first_panel + t.panels;
+    for (std::int64_t panel = t.first_panel, run; panel < end; panel += run) {
+        run = run_from(t, panel);
+        if (run == 4)
+            finish_run<Dot, format, 4>(t, panel);
+        else if (run == 2)
+            finish_run<Dot, format, 2>(t, panel);
+        else
+            finish_run<Dot, format, 1>(t, panel);
     }
-    if constexpr (panels > 1) multiply_format<Dot, format, panels / 2>(t, panel);
 }
 
 template <class Dot>
 void multiply_tile(const TileTask& t) {
-    if (t.format == Format::Bf16) return multiply_format<Dot, Format::Bf16, kTilePanels>(t, t.first_panel);
-    if (t.format == Format::Fp8) return multiply_format<Dot, Format::Fp8, kTilePanels>(t, t.first_panel);
-    if (t.format == Format::Int8) return multiply_format<Dot, Format::Int8, kTilePanels>(t, t.first_panel);
-    if constexpr (Dot::kDecoded == Format::F32)
-        multiply_format<Dot, Format::F32, kTilePanels>(t, t.first_panel);
+    if (t.format == Format::Bf16) return multiply_format<Dot, Format::Bf16>(t);
+    if (t.format == Format::Fp8) return multiply_format<Dot, Format::Fp8>(t);
+    if (t.format == Format::Int8) return multiply_format<Dot, Format::Int8>(t);
+    if constexpr (Dot::kDecoded == Format::F32) multiply_format<Dot, Format::F32>(t);
 }
 
 template <class Dot>
