@@ -144,16 +144,18 @@ private:
 
     // kv_b maps the latent to each head's keys and values. Its key half acts on queries instead, transposed,
     // and its value half on attention's result (arXiv:2405.04434, appendix C), so that the cache holds
-    // latents only.
+    // latents only. Codes stay codes where a scale holds for so many outputs: transposed, these lie along k.
     void absorb(const std::string& name, const MlaSpec& mla, MlaWeights& weights) {
+        constexpr std::int64_t kLeastBlock = 32;
         for (const TensorSlice& slice : read(name)) {
             const HostMatrix all = matrix_of(slice);
+            const bool dequantize = all.block_rows < kLeastBlock;
             const std::int64_t per_head = mla.nope_dim + mla.v_dim;
             for (std::int64_t row = 0; row < all.rows; row += per_head) {
                 const WeightPart key{all.row_range(row, mla.nope_dim).transposed()};
                 const WeightPart value{all.row_range(row + mla.nope_dim, mla.v_dim)};
-                weights.absorb_k.push_back(pack({.parts = {&key, 1}, .dequantize = true}));
-                weights.absorb_v.push_back(pack({.parts = {&value, 1}, .dequantize = true}));
+                weights.absorb_k.push_back(pack({.parts = {&key, 1}, .dequantize = dequantize}));
+                weights.absorb_v.push_back(pack({.parts = {&value, 1}, .dequantize = dequantize}));
             }
         }
     }
