@@ -112,6 +112,8 @@ void run_pack(const PackArgs& args, const Execution& execution) {
                         static_cast<std::int64_t>(rows.size() / row_bytes), execution.threads, rows.data(),
                         tail);
            });
+    weight->marked = std::any_of(tail.values.begin() + static_cast<std::ptrdiff_t>(tail.marks_at),
+                                 tail.values.end(), [](float mark) { return mark != 1; });
     upload(weight->memory.get() + shape.scales_at(), tail.values.size(), sizeof(float),
            [&](std::size_t first, std::span<std::byte> items) {
                std::memcpy(items.data(), tail.values.data() + first, items.size());

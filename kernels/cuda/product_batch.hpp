@@ -39,6 +39,7 @@ struct Batch {
     std::byte* converted = nullptr;
     float* sums = nullptr;
     const std::byte* weight[kMostWeights] = {};
+    bool marked = false;  // whether some of them has a mark that is no 1
 
     constexpr int all_rows() const { return offsets == nullptr ? weights * rows : rows; }
     constexpr int sums_of_segment() const { return together ? 1 : splits; }

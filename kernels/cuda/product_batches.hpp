@@ -60,6 +60,7 @@ inline Batch batch_of(const ProductArgs& args, const ProductJob& job) {
     batch.out = job.out;
     batch.out_stride = job.out_stride;
     batch.out_segment_stride = job.segment_stride;
+    batch.marked = weight.marked;
     batch.weight[0] = weight.memory.get();
     return batch;
 }
@@ -78,6 +79,7 @@ inline bool takes(Batch& batch, const ProductJob& job) {
     if (job.x - batch.x != batch.weights * batch.x_weight_stride ||
         job.out - batch.out != batch.weights * batch.out_weight_stride)
         return false;
+    batch.marked |= weight_of(*job.weight).marked;
     batch.weight[batch.weights++] = weight_of(*job.weight).memory.get();
     return true;
 }
@@ -124,6 +126,7 @@ void for_each_batch(const ExpertProductArgs& args, Take take) {
         for (std::size_t e = 0; e < experts.size(); ++e) {
             const CudaWeight& weight = weight_of(*experts[e]);
             expect(weight.shape == batch.shape, "experts of unlike shapes");
+            batch.marked |= weight.marked;
             batch.weight[e] = weight.memory.get();
         }
         take(batch);

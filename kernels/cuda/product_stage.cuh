@@ -25,12 +25,14 @@ struct StageLayout {
 // What a block loads: all of a segment's stages, of some outputs and of some rows.
 template <Format format, class T>
 class StageLoader {
+    static_assert(T::kOutputs % (4 * kOutputsOfScale) == 0, "scales are copied by fours");
     using Layout = StageLayout<format, T>;
     static constexpr bool kCoded = is_coded(format);
 
 public:
     __device__ StageLoader(const Batch& batch, const RowTile& tile, int first_output, const Segment& segment)
         : shape_(batch.shape),
+          marked_(batch.marked),
           segment_(segment),
           values_(batch.weight[tile.weight]),
           x_(batch.converted + row_number(batch, tile) * x_row_bytes(batch.shape)),
@@ -47,13 +49,14 @@ public:
         const auto* all = reinterpret_cast<const float*>(stage + Layout::kScales);
         return {all + shape_.scale_of(first), shape_.shared_scales};
     }
-    // Of the segment's outputs; null where there are none.
+    // Of the segment's outputs; null where none is marked.
     __device__ __forceinline__ const float* marks() const {
-        if constexpr (format == Format::Fp8)
-            return reinterpret_cast<const float*>(values_ + shape_.marks_at()) +
-                   std::int64_t{segment_.number} * shape_.padded_rows;
-        else
-            return nullptr;
+        if constexpr (format == Format::Fp8) {
+            if (marked_)
+                return reinterpret_cast<const float*>(values_ + shape_.marks_at()) +
+                       std::int64_t{segment_.number} * shape_.padded_rows;
+        }
+        return nullptr;
     }
 
     // Begins to load a stage, which counts from the segment's first.
@@ -90,6 +93,7 @@ public:
 
 private:
     const WeightShape& shape_;
+    const bool& marked_;  // as the shape, of the kernel's parameters
     const Segment& segment_;
     const std::byte *values_, *x_;
     int rows_, first_output_;

@@ -42,6 +42,16 @@ __device__ __forceinline__ void add_scaled(float (&totals)[OutputTiles][RowTiles
 template <int OutputTiles, int RowTiles>
 __device__ __forceinline__ void put_sums(float (&sums)[OutputTiles][RowTiles][4], const SumRows& out, int row,
                                          int rows, int output, int outputs, const float* marks, bool added) {
+    // Loaded before anything is stored, for the compiler must think that a store may change a mark.
+    float mark[OutputTiles][2];
+#pragma unroll
+    for (int m = 0; m < OutputTiles; ++m) {
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+            const int o = output + output_of(m, 2 * half);
+            mark[m][half] = marks != nullptr && o < outputs ? marks[o] : 1;
+        }
+    }
 #pragma unroll
     for (int n = 0; n < RowTiles; ++n) {
 #pragma unroll
@@ -52,7 +62,7 @@ __device__ __forceinline__ void put_sums(float (&sums)[OutputTiles][RowTiles][4]
                 const int r = row + row_of(n, i), o = output + output_of(m, i);
                 if (r < rows && o < outputs) {
                     float* to = out.first + r * out.stride + o;
-                    const float marked = marks == nullptr ? sum : sum * marks[o];
+                    const float marked = marks == nullptr ? sum : sum * mark[m][i / 2];
                     *to = added ? *to + marked : marked;
                 }
                 sum = 0;

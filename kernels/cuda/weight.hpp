@@ -92,6 +92,7 @@ struct WeightShape {
 class CudaWeight final : public PackedWeight {
 public:
     WeightShape shape;
+    bool marked = false;                // some output has a NaN
     std::shared_ptr<std::byte> memory;  // none where only sizes were asked for
 };
 

@@ -8,7 +8,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
+#include <set>
+#include <span>
 #include <vector>
 
 namespace sluice::test {
@@ -118,14 +121,28 @@ TEST(CudaBatches, ExpertsOfOtherRanksTakeTheirShareOfTheRows) {
     EXPECT_EQ(likely(), 2 * 2);
 }
 
-// One block that adds the parts of k, against a block for each and their sums added afterwards.
+// Outputs of rows of 150 that are NaN.
+std::set<std::size_t> spoilt(std::span<const float> out) {
+    std::set<std::size_t> columns;
+    for (std::size_t i = 0; i < out.size(); ++i)
+        if (std::isnan(out[i])) columns.insert(i % 150);
+    return columns;
+}
+
+// One block that adds the parts of k, against a block for each and their sums added afterwards. Each segment
+// has a NaN, where codes have one, in a later part than the first.
 TEST(CudaProductParts, HaveTheSameBitsTogetherAndApart) {
     if (!kernels::cuda::available()) GTEST_SKIP() << "this machine has no GPU";
     constexpr std::int64_t kRows = 70, kOutputs = 150, kCols = 2100;
     for (const std::size_t which : {0U, 6U, 15U}) {  // bf16, fp8 and int8 in blocks
         const Kind& kind = all_kinds()[which];
         SCOPED_TRACE(kind.name);
-        const TestWeight weight(kind, kOutputs, 2 * kCols, 3);
+        TestWeight weight(kind, kOutputs, 2 * kCols, 3);
+        const bool nan = kind.dtype == DType::F8E4M3;
+        if (nan) {
+            weight.set_code(40, kCols - 3, 0x7f);
+            weight.set_code(17, 2 * kCols - 5, 0xff);
+        }
         const Packed packed = pack(
             Family::Cuda,
             {{weight.slice(0, kOutputs, 0, kCols), 0, 0}, {weight.slice(0, kOutputs, kCols, kCols), 0, 1}},
@@ -149,6 +166,15 @@ TEST(CudaProductParts, HaveTheSameBitsTogetherAndApart) {
         };
         for (const Instruction by : {Instruction::MmaSync, Instruction::Wgmma}) {
             if (by == Instruction::Wgmma && !kernels::cuda::has_wgmma()) continue;
+            for (const bool together : {true, false}) {
+                const std::vector<float> plain = outputs(Outputs::Plain, by, together);
+                const std::span<const float> all = plain, first = all.first(all.size() / 2);
+                using Columns = std::set<std::size_t>;
+                EXPECT_EQ(spoilt(first), nan ? Columns{40} : Columns{});
+                EXPECT_EQ(spoilt(all.last(first.size())), nan ? Columns{17} : Columns{});
+                EXPECT_EQ(spoilt(outputs(Outputs::SummedSegments, by, together)),
+                          (nan ? Columns{17, 40} : Columns{}));
+            }
             for (const Outputs wanted : {Outputs::Plain, Outputs::SummedSegments})
                 EXPECT_TRUE(same_bits(outputs(wanted, by, true), outputs(wanted, by, false)));
         }

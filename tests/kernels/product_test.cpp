@@ -133,29 +133,33 @@ TEST_P(Product, InputsAreVaried) {  // the suite would prove little on constant 
     }
 }
 
+// Two parts a segment, in no order, their seam inside a panel or where one ends.
 TEST_P(Product, EachSegmentIsAProductOfItsOwn) {
     const std::vector<std::int64_t> cut = {0, 100, 164, 165, 300};  // uneven, not at block ends
+    constexpr std::int64_t kN = 53, kK = 300, kRows = 9;
     for (const Kind& kind : all_kinds()) {
-        SCOPED_TRACE(kind.name);
-        constexpr std::int64_t kN = 53, kK = 300, kRows = 9;
-        const TestWeight weight = make(kind, kN, kK, 11);
-        std::vector<WeightPart> parts;  // two parts a segment, in no order, their seam inside a panel
-        for (int s = 3; s >= 0; --s) {
-            const auto i = static_cast<std::size_t>(s);
-            parts.push_back({weight.slice(21, kN - 21, cut[i], cut[i + 1] - cut[i]), 21, s});
-            parts.push_back({weight.slice(0, 21, cut[i], cut[i + 1] - cut[i]), 0, s});
-        }
-        const Packed packed = pack(family(), parts, kind, 2);
-        ASSERT_EQ(packed->segments, 4);
-        ASSERT_EQ(packed->cols, kK);
-        const std::vector<float> x = activations(kRows, kK, 8);
-        const std::vector<float> out = dense(packed, x, kRows);
-        for (std::int64_t s = 0; s < 4; ++s) {
-            for (std::int64_t r = 0; r < kRows; ++r) {
-                const auto row = out.begin() + (s * kRows + r) * kN;
+        for (const std::int64_t seam : {21, 32}) {
+            SCOPED_TRACE(kind.name + ", seam " + std::to_string(seam));
+            const TestWeight weight = make(kind, kN, kK, 11);
+            std::vector<WeightPart> parts;
+            for (int s = 3; s >= 0; --s) {
                 const auto i = static_cast<std::size_t>(s);
-                expect_near_truth(weight, x.data() + r * kK, cut[i], cut[i + 1], {row, row + kN});
-                if (HasFatalFailure()) return;
+                const std::int64_t width = cut[i + 1] - cut[i];
+                parts.push_back({weight.slice(seam, kN - seam, cut[i], width), seam, s});
+                parts.push_back({weight.slice(0, seam, cut[i], width), 0, s});
+            }
+            const Packed packed = pack(family(), parts, kind, 2);
+            ASSERT_EQ(packed->segments, 4);
+            ASSERT_EQ(packed->cols, kK);
+            const std::vector<float> x = activations(kRows, kK, 8);
+            const std::vector<float> out = dense(packed, x, kRows);
+            for (std::int64_t s = 0; s < 4; ++s) {
+                for (std::int64_t r = 0; r < kRows; ++r) {
+                    const auto row = out.begin() + (s * kRows + r) * kN;
+                    const auto i = static_cast<std::size_t>(s);
+                    expect_near_truth(weight, x.data() + r * kK, cut[i], cut[i + 1], {row, row + kN});
+                    if (HasFatalFailure()) return;
+                }
             }
         }
     }
