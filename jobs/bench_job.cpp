@@ -90,7 +90,7 @@ BenchRun run_with(Communicator& world, const BenchOptions& options, const std::v
     run_together(world, "claiming memory to read", [&] { meter = ops.ceilings(stream); });
     run.ceilings = measure_ceilings(world, *meter, 2 * options.repeats);
     // A device's memory is for the model, and it is one's own: its ceilings stay as they are.
-    const bool follow = ops.memory().place() == Place::Host;
+    const bool follow = options.runs_steps() && ops.memory().place() == Place::Host;
     if (!follow) meter.reset();
     Weights weights = load(world, setup, ops, options, run.load);
     if (!options.runs_steps()) return run;

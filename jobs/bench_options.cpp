@@ -95,9 +95,10 @@ void add_job(CLI::App& app, BenchOptions& o) {
 
 constexpr const char* kFooter =
     "The floor of a step is max(bytes / bandwidth, operations / peak) of rank 0, with what this machine is "
-    "measured to read and to multiply with all ranks and threads at it, before and after each repeat: other "
-    "work on a shared machine slows both, the step and these (of a GPU: once, and by mma.sync, which "
-    "products by wgmma, on Hopper, may exceed); nothing for communication.\n"
+    "measured to read and to multiply with all ranks and threads at it; nothing for communication. "
+    "Processors "
+    "are measured before and after each repeat, for other work on a shared machine slows both (a repeat so "
+    "begins with cold caches); a GPU once, and by mma.sync, which products by wgmma, on Hopper, may exceed.\n"
     "  bytes       weights as packed, without the embedding, without the output matrix where no logits are "
     "wanted, and without experts that no token chose (b tokens choose E (1 - (1 - k/E)^b) of E experts, k a "
     "token); and each sequence's cache once\n"

@@ -62,13 +62,10 @@ MemoryRequest memory_request(const Setup& setup, const JobOptions& options, cons
     const int longest = job.longest > 0 ? std::min(job.longest, most) : most;
     MemoryRequest request;
     const ComputeDevice& compute = setup.compute;
-    const std::uint64_t host =
-        available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
-    request.host_available = host > job.memory ? host - job.memory : 0;
     request.available =
-        kernels::works_on_host(compute.family)
-            ? request.host_available
-            : available_memory(compute.family, compute.device) / static_cast<std::uint64_t>(compute.sharing);
+        available_memory(compute.family, compute.device) / static_cast<std::uint64_t>(compute.sharing);
+    if (kernels::works_on_host(compute.family)) request.available -= std::min(job.memory, request.available);
+    request.host_available = available_host_memory() / static_cast<std::uint64_t>(setup.placement.local_size);
     request.family = compute.family;
     request.kv_memory = options.kv_memory;
     request.kv_dtype = options.kv_dtype;

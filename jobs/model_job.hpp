@@ -52,7 +52,7 @@ struct ModelJob {
     bool all_logits = false;      // of every row of a step, not of one for each sequence
     int longest = 0;              // positions of a sequence, where nobody sets them; 0: the model's
     int sequences = 0;            // of steps that lead() plans itself, a row each: they are provided for, too
-    std::uint64_t memory = 0;     // bytes of the host's that each rank claims besides
+    std::uint64_t memory = 0;     // bytes that each rank claims besides, where it computes on the host
     std::function<void()> check;  // refuses options
     // Rank 0's part. Opens its files, and refuses what can be refused before the weights are read.
     std::function<void(const Setup&)> open;

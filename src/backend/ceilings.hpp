@@ -3,7 +3,8 @@
 
 namespace sluice {
 
-// Holds the memory that it reads. Other work only slows it down: of several runs, take the best.
+// Holds the memory that it reads. Other work only slows it down: of several runs the best is the machine's,
+// and a single one that moment's.
 class CeilingMeter {
 public:
     CeilingMeter() = default;
