@@ -67,7 +67,7 @@ struct PackArgs {
     std::span<const WeightPart> parts;
     Products products = Products::Bf16;
     // Keep values with their scales multiplied in, as for a weight that was never quantised: bf16(value *
-    // scale) in a fast family, float32 in the reference (for the absorbed halves of kv_b).
+    // scale) in a fast family, float32 in the reference (for kv_b where its codes cannot be transposed).
     bool dequantize = false;
     // Activation scales rounded up to powers of two (DeepSeek-V3.1's "ue8m0"); with Products::Fp8 only.
     bool power_of_two_scales = false;

@@ -24,9 +24,8 @@ struct JobPlan {
     const ProductIsa* isa = nullptr;
     float* out = nullptr;  // the job's, or where its outputs wait for their gate
     std::int64_t out_stride = 0;
-    std::byte* x = nullptr;  // converted: [rows][row_bytes], or interleaved
+    std::byte* x = nullptr;  // converted: [rows][row_bytes]
     std::int64_t row_bytes = 0;
-    bool interleaved = false;   // [pairs][rows][2]
     float* x_scales = nullptr;  // [rows][blocks]
     std::int64_t first_row = 0;
 };

@@ -23,8 +23,9 @@ struct BlockTask {
     bool first = false;
     const float* x_scales = nullptr;  // [rows][x_scale_stride], one a block, or null
     std::int64_t x_scale_stride = 0;
-    // What comes next: with every line a single sweep prefetches one for each of its panels; of several each
-    // prefetches there and so many bytes further on, and moves by as many bytes as are its share.
+    // What comes next: with every line a single sweep prefetches one for each of its panels (of float32,
+    // which has two cache lines, the first); of several each prefetches there and so many bytes further on,
+    // and moves by as many bytes as are its share.
     bool one_sweep = false;
     Lines ahead{};
     std::int64_t ahead_too = 0;

@@ -212,11 +212,8 @@ struct Avx512Bf16Dot : Avx512Bf16 {
         if constexpr (format == Format::Bf16) {
             static_assert(count == 1);
             pairs[0] = _mm512_loadu_si512(p);
-        } else if constexpr (count == 1) {
-            const auto codes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-            Pair none;
-            decode_two<format>(_mm512_zextsi256_si512(codes), pairs[0], none);
         } else {
+            static_assert(count == 2);
             decode_two<format>(_mm512_loadu_si512(p), pairs[0], pairs[1]);
         }
     }

@@ -64,8 +64,7 @@ inline constexpr std::int64_t kChunkPairs = 256;  // of k at most, where they ar
 // deep.
 inline constexpr std::int64_t kBlockSumsAt = 0;
 inline constexpr std::int64_t kDecodedAt = kTileRows * kGroup * kPanel;
-inline constexpr std::int64_t kTotalsAt =
-    kDecodedAt + kGroup * kChunkPairs * pair_bytes(Format::F32) / 4;
+inline constexpr std::int64_t kTotalsAt = kDecodedAt + kGroup * kChunkPairs * pair_bytes(Format::F32) / 4;
 inline constexpr std::int64_t kTotals = kTileRows * kGroup * kPanel;
 
 extern const ProductIsa kProductGeneric;

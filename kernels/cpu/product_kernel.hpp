@@ -21,19 +21,21 @@ constexpr int most_rows(int panels) {
     return Dot::kAccumulators / panels < kMost ? Dot::kAccumulators / panels : kMost;
 }
 
-// Up to how many rows a weight's codes are decoded with every sweep, in registers; for more, once, to memory.
-template <class Dot, Format format>
-constexpr int decoded_in_registers(int panels) {
-    return Dot::template kDecodesTwo<format> ? 24 : most_rows<Dot, format>(panels);
-}
-
-// Panels of a register tile, for a run of so many: all of them where the registers hold all rows, else as
-// many as are best for many rows.
+// Panels of a register tile, for a run of so many: as many as the registers hold with all rows, else as many
+// as are best for many rows.
 template <class Dot, Format format>
 constexpr int tile_panels(int run, std::int64_t rows) {
-    if (rows <= most_rows<Dot, format>(run)) return run;
+    for (int panels = run; panels > 0; panels /= 2)
+        if (rows <= most_rows<Dot, format>(panels)) return panels;
     const int most = Dot::template kDecodesTwo<format> ? 2 : Dot::kBulkPanels;
     return run < most ? run : most;
+}
+
+// Up to how many rows a weight's codes are decoded with every sweep, in registers; for more, once, to memory.
+template <class Dot, Format format>
+constexpr int decoded_in_registers(int run, std::int64_t rows) {
+    return Dot::template kDecodesTwo<format> ? 24
+                                             : most_rows<Dot, format>(tile_panels<Dot, format>(run, rows));
 }
 
 // Pairs that several sweeps multiply before the next ones: what they read again should lie in the first-level
@@ -41,7 +43,8 @@ constexpr int tile_panels(int run, std::int64_t rows) {
 // do.
 template <class Dot, Format format>
 constexpr std::int64_t chunk_pairs(std::int64_t rows) {
-    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(kGroup)) return 512;
+    if (Dot::template kDecodesTwo<format> && rows <= decoded_in_registers<Dot, format>(kGroup, rows))
+        return 512;
     return rows <= 12 ? 64 : rows <= 16 ? 128 : Dot::kBulkPairs;
 }
 
@@ -59,8 +62,8 @@ struct Following {
 };
 
 // What sweep i of so many, of `lines` lines each, fetches while it multiplies: a single one the next line of
-// every panel; of several each its share of `bytes` bytes. An uneven load stalls the sweep that has more of
-// it.
+// every panel; of several each its share of `bytes` bytes, those of other panels of a group among them. An
+// uneven load stalls the sweep that has more of it.
 SLUICE_SIMD void share_fetches(BlockTask& t, const Following& next, std::int64_t bytes, std::int64_t lines,
                                std::int64_t i, std::int64_t sweeps, int panels) {
     t.one_sweep = sweeps == 1;
@@ -81,7 +84,7 @@ SLUICE_SIMD void sweep_tiles(const TileTask& t, const BlockTask& block, const Fo
     constexpr int kRows = most_rows<Dot, format>(panels);
     const std::int64_t tiles = (t.rows + kRows - 1) / kRows, sweeps = tiles * (run / panels);
     const std::int64_t pairs = block.end - block.begin;
-    const std::int64_t bytes = ahead.panels * pairs * pair_bytes(stored);
+    const std::int64_t bytes = pairs / line_pairs(stored) * ahead.lines.step;
     std::int64_t sweep = 0;
     for (int p = 0; p < run; p += panels) {
         std::int64_t row = 0;
@@ -162,7 +165,7 @@ SLUICE_SIMD Following following(const TileTask& t, int s, bool gate, std::int64_
 
 // How many pairs ahead a single sweep prefetches each of its panels: 8 KiB over all of them.
 template <Format format>
-constexpr std::int64_t ahead_pairs(int panels) {
+[[gnu::always_inline]] constexpr std::int64_t ahead_pairs(int panels) {
     return 8192 / panels / pair_bytes(format);
 }
 
@@ -228,7 +231,7 @@ void multiply_run(const TileTask& t, const Segment& s, std::int64_t panel, const
             block.w_scale_width = s.scale_width;
             if (t.x_scales != nullptr) block.x_scales = t.x_scales + s.first_block + b;
             block.x_scale_stride = t.x_scale_stride;
-            if (t.rows > decoded_in_registers<Dot, format>(run)) {
+            if (t.rows > decoded_in_registers<Dot, format>(run, t.rows)) {
                 decode_chunk<Dot, format, run>(block, decoded);
                 block.w = {decoded, run * line_bytes(Dot::kDecoded)};
                 sweep<Dot, Dot::kDecoded, format, run>(t, block, ahead);

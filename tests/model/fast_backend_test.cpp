@@ -1,7 +1,7 @@
 // The fast CPU backend against the reference backend on the same weights, and against the goldens.
 //
 // The bound. The two differ by what the fast path rounds: activations to bfloat16 on entering each product
-// (unit roundoff u = 2^-9), kv_b, and keys on entering the cache. Roundings are independent, so their effects
+// (unit roundoff u = 2^-9), and keys on entering the cache. Roundings are independent, so their effects
 // add as squares: after P products in a row the relative error of a normed state is at most about
 //     sigma = u / sqrt(3) * sqrt(P)
 // and a logit, a sum over that state, moves by that share of the logits' own size. P is 7 products and the
@@ -178,8 +178,8 @@ TEST(Fp8Activations, AgreeWithTheGoldens) {
     EXPECT_NEAR(std::exp((found.nll - found.golden_nll) / found.tokens), 1, 0.005);
 }
 
-// Both sides quantise activations alike; they differ in the order of float32 sums, and in bfloat16 where the
-// checkpoint has no scales (the head) or loses them (kv_b). Quantisation is a staircase: a relative
+// Both sides quantise activations alike; they differ in the order of float32 sums, and in bfloat16 where
+// activations are not quantised (the head, kv_b's halves). Quantisation is a staircase: a relative
 // difference of 2^-9 moves one value in thirty by a whole step of 2^-4, layer after layer. Were the steps
 // independent, the distance would be 1.4 times what quantising moves the reference itself; without
 // quantisation in the fast path, 1.0. Alike, it is below.
