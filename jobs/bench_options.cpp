@@ -47,8 +47,10 @@ void add_measurements(CLI::App& app, BenchOptions& o) {
         ->check(CLI::NonNegativeNumber.description(""))
         ->capture_default_str()
         ->group(group);
-    app.add_option("--stream-memory", o.stream_memory,
-                   "Read by each rank to find the bandwidth: well beyond every cache [768MiB, of a GPU 4GiB]")
+    app.add_option(
+           "--stream-memory", o.stream_memory,
+           "Read by each rank to find the bandwidth: well beyond every cache; on processors it is kept "
+           "until the end [768MiB, of a GPU 4GiB]")
         ->group(group);
     app.add_option("--seed", o.seed, "Of tokens and lengths")->capture_default_str()->group(group);
     app.add_option("--json", o.json,

@@ -48,8 +48,7 @@ void expect_sound(const OrderedJson& samples, int repeats) {
     EXPECT_LE(samples["median"], samples["max"]);
 }
 
-// The figure agrees with itself. With two repeats, the median is their mean, and each has one of the two
-// ceilings, floors and shares.
+// The figure agrees with itself. With two repeats, the median is their mean.
 void expect_sound(const OrderedJson& figure) {
     SCOPED_TRACE(figure.dump());
     expect_sound(figure["seconds"], 2);
