@@ -13,7 +13,9 @@ bool is_cuda(const PackedWeight* weight) { return dynamic_cast<const CudaWeight*
 void multiply_rows(const Batch& batch, const Execution& execution, Instruction by) {
     const bool wgmma = by == Instruction::Wgmma;
     switch (batch.shape.format) {
-        case Format::Fp8: return (wgmma ? multiply_wgmma_fp8 : multiply_fp8)(batch, execution);
+        case Format::Fp8:
+            if (batch.coded_rows) return multiply_wgmma_codes(batch, execution);
+            return (wgmma ? multiply_wgmma_fp8 : multiply_fp8)(batch, execution);
         case Format::Int8: return (wgmma ? multiply_wgmma_int8 : multiply_int8)(batch, execution);
         default: return (wgmma ? multiply_wgmma_bf16 : multiply_bf16)(batch, execution);
     }
@@ -22,6 +24,8 @@ void multiply_rows(const Batch& batch, const Execution& execution, Instruction b
 }  // namespace
 
 void run_batch(Batch& batch, const Execution& execution, Instruction by) {
+    batch.coded_rows = by == Instruction::Wgmma && batch.shape.format == Format::Fp8 &&
+                       batch.shape.products == Products::Fp8;
     const std::size_t needed = scratch_bytes(batch);
     expect(needed <= execution.workspace_bytes, "a product needs {} bytes of workspace, and has {}", needed,
            execution.workspace_bytes);

@@ -40,6 +40,9 @@ struct Batch {
     float* sums = nullptr;
     const std::byte* weight[kMostWeights] = {};
     bool marked = false;  // whether some of them has a mark that is no 1
+    // Rows are converted to codes of e4m3, for tensor cores that multiply codes of weights as they are; else
+    // to bfloat16.
+    bool coded_rows = false;
 
     constexpr int all_rows() const { return offsets == nullptr ? weights * rows : rows; }
     constexpr int sums_of_segment() const { return together ? 1 : splits; }
@@ -48,11 +51,13 @@ struct Batch {
 };
 static_assert(sizeof(Batch) <= 4096, "more than a kernel's parameters may be");
 
-// A stage of a converted row: bfloat16 values, and where the weight has codes 16 bytes that begin with the
-// row's scale in the k block.
-constexpr int x_stage_bytes(Format format) { return stage_width(format) * 2 + (is_coded(format) ? 16 : 0); }
-constexpr std::int64_t x_row_bytes(const WeightShape& shape) {
-    return std::int64_t{shape.stages} * x_stage_bytes(shape.format);
+// A stage of a converted row: bfloat16 values or codes, and where the weight has codes 16 bytes that begin
+// with the row's scale in the k block.
+constexpr int x_stage_bytes(Format format, bool coded_rows) {
+    return stage_width(format) * (coded_rows ? 1 : 2) + (is_coded(format) ? 16 : 0);
+}
+constexpr std::int64_t x_row_bytes(const WeightShape& shape, bool coded_rows) {
+    return std::int64_t{shape.stages} * x_stage_bytes(shape.format, coded_rows);
 }
 
 // Which tensor-core instruction multiplies: that of every GPU, or Hopper's own. Their bits may differ.
@@ -70,6 +75,7 @@ void multiply_fp8(const Batch& batch, const Execution& execution);
 void multiply_int8(const Batch& batch, const Execution& execution);
 void multiply_wgmma_bf16(const Batch& batch, const Execution& execution);
 void multiply_wgmma_fp8(const Batch& batch, const Execution& execution);
+void multiply_wgmma_codes(const Batch& batch, const Execution& execution);  // of coded rows
 void multiply_wgmma_int8(const Batch& batch, const Execution& execution);
 void multiply_f32(const Batch& batch, const Execution& execution);
 // Makes the outputs of the sums.

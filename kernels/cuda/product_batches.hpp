@@ -15,7 +15,7 @@ inline const CudaWeight& weight_of(const PackedWeight& weight) {
 
 inline std::size_t converted_bytes(const Batch& batch) {
     if (batch.shape.products == Products::F32) return 0;
-    return aligned(static_cast<std::size_t>(batch.all_rows() * x_row_bytes(batch.shape)));
+    return aligned(static_cast<std::size_t>(batch.all_rows() * x_row_bytes(batch.shape, batch.coded_rows)));
 }
 
 inline std::size_t scratch_bytes(const Batch& batch) {

@@ -30,13 +30,19 @@ __device__ __forceinline__ const Segment& segment_of(const WeightShape& shape, i
     return shape.segment[s];
 }
 
-// A row's stage a warp. Where the weight is codes, k enters a product in the order in which codes are
-// decoded: of sixteen, lane t of four has 4t, 4t + 1 (where columns 2t, 2t + 1 of a tile stand) and 4t + 2,
-// 4t + 3.
-template <bool Coded>
+// The first in the lowest byte.
+__device__ __forceinline__ std::uint32_t four_e4m3(const float (&v)[4], float scale) {
+    return pack_e4m3(v[0] / scale, v[1] / scale) |
+           static_cast<std::uint32_t>(pack_e4m3(v[2] / scale, v[3] / scale)) << 16;
+}
+
+// A row's stage a warp. `Coded`: the weight is codes. As bfloat16, k then enters a product in the order in
+// which they are decoded: of sixteen, lane t of four has 4t, 4t + 1 (where columns 2t, 2t + 1 of a tile
+// stand) and 4t + 2, 4t + 3.
+template <bool Coded, bool CodedRows>
 __global__ void __launch_bounds__(kMostThreadsOfBlock) convert(const __grid_constant__ Batch batch) {
-    constexpr int kWidth = Coded ? stage_width(Format::Fp8) : stage_width(Format::Bf16);
-    constexpr int kBytes = x_stage_bytes(Coded ? Format::Fp8 : Format::Bf16);
+    constexpr Format kFormat = Coded ? Format::Fp8 : Format::Bf16;
+    constexpr int kWidth = stage_width(kFormat), kBytes = x_stage_bytes(kFormat, CodedRows);
     const std::int64_t number = blockIdx.x;
     const int stage = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) / kWarp;
     if (stage >= batch.shape.stages) return;
@@ -54,19 +60,20 @@ __global__ void __launch_bounds__(kMostThreadsOfBlock) convert(const __grid_cons
 
     const int lane = lane_of_thread();
     std::byte* out = batch.converted + number * batch.shape.stages * kBytes + std::int64_t{stage} * kBytes;
-    if (Coded && lane == 0) *reinterpret_cast<float4*>(out + 2 * kWidth) = make_float4(scale, 0, 0, 0);
+    if (Coded && lane == 0) *reinterpret_cast<float4*>(out + kBytes - 16) = make_float4(scale, 0, 0, 0);
     if (4 * lane >= kWidth) return;
     const int first = block.first_col + (stage - segment.first_stage - block.first_stage) * kWidth + 4 * lane;
     float v[4];
 #pragma unroll
     for (int j = 0; j < 4; ++j) v[j] = first + j < block.end_col ? x[first + j] : 0.0F;
+    if constexpr (CodedRows) {
+        reinterpret_cast<std::uint32_t*>(out)[lane] = four_e4m3(v, scale);
+        return;
+    }
     if (Coded && batch.shape.products == Products::Fp8) {
+        const std::uint32_t codes = four_e4m3(v, scale);
 #pragma unroll
-        for (int j = 0; j < 4; j += 2) {
-            const std::uint16_t codes = pack_e4m3(v[j] / scale, v[j + 1] / scale);
-            v[j] = e4m3_to_float(static_cast<fp8>(codes));
-            v[j + 1] = e4m3_to_float(static_cast<fp8>(codes >> 8));
-        }
+        for (int j = 0; j < 4; ++j) v[j] = e4m3_to_float(static_cast<fp8>(codes >> 8 * j));
     }
     const std::uint32_t low = pack_bf16(v[0], v[1]), high = pack_bf16(v[2], v[3]);
     if constexpr (Coded) {
@@ -83,8 +90,10 @@ __global__ void __launch_bounds__(kMostThreadsOfBlock) convert(const __grid_cons
 void convert_rows(const Batch& batch, const Execution& execution) {
     const int threads = std::min(batch.shape.stages * kWarp, kMostThreadsOfBlock);
     const dim3 grid(static_cast<unsigned>(batch.all_rows()), blocks_of(batch.shape.stages * kWarp, threads));
-    launch(is_coded(batch.shape.format) ? convert<true> : convert<false>, grid,
-           static_cast<unsigned>(threads), 0, execution, batch);
+    const auto kernel = batch.coded_rows               ? convert<true, true>
+                        : is_coded(batch.shape.format) ? convert<true, false>
+                                                       : convert<false, false>;
+    launch(kernel, grid, static_cast<unsigned>(threads), 0, execution, batch);
 }
 
 }  // namespace sluice::kernels::cuda

@@ -21,6 +21,7 @@ struct Tile {
     static constexpr int kThreads = OutputWarps * RowWarps * kWarp;
     static constexpr int kOutputs = OutputWarps * OutputTiles * 16, kRows = RowWarps * RowTiles * 8;
     static constexpr int kStages = Stages;
+    static constexpr bool kCodedRows = false;
 };
 
 template <Format format, class T>

@@ -9,10 +9,12 @@
 namespace sluice::kernels::cuda {
 
 // One stage in shared memory: rows of 128 bytes, whose 16-byte chunks are permuted by the row's number, so
-// that no eight rows' equal chunks share a bank. T says how many rows and outputs there are, and threads.
+// that no eight rows' equal chunks share a bank. T says how many rows and outputs there are, whether the rows
+// are codes, and how many threads.
 template <Format format, class T>
 struct StageLayout {
-    static constexpr int kPanels = is_coded(format) ? 2 : 1;  // of x: a panel has 64 columns
+    // Of x, 128 bytes a row: 64 columns of bfloat16, or 128 codes.
+    static constexpr int kPanels = is_coded(format) && !T::kCodedRows ? 2 : 1;
     static constexpr int kX = T::kOutputs * kStageBytes;
     static constexpr int kPanelBytes = T::kRows * kStageBytes;
     static constexpr int kXScales = kX + kPanels * kPanelBytes;  // [rows][16 bytes]
@@ -35,7 +37,7 @@ public:
           marked_(batch.marked),
           segment_(segment),
           values_(batch.weight[tile.weight]),
-          x_(batch.converted + row_number(batch, tile) * x_row_bytes(batch.shape)),
+          x_(batch.converted + row_number(batch, tile) * x_row_bytes(batch.shape, T::kCodedRows)),
           rows_(tile.rows),
           first_output_(first_output) {}
 
@@ -72,7 +74,7 @@ public:
             copy_async(to + Layout::at(row, chunk), weights + from * shape_.row_bytes() + chunk * 16,
                        there ? 16 : 0);
         }
-        const std::byte* x = x_ + all * x_stage_bytes(format);
+        const std::byte* x = x_ + all * x_stage_bytes(format, T::kCodedRows);
         constexpr int kChunks = 8 * Layout::kPanels + (kCoded ? 1 : 0);  // the last one is the scale
         for (int i = thread; i < T::kRows * kChunks; i += T::kThreads) {
             const int row = i / kChunks, chunk = i % kChunks;
@@ -80,7 +82,8 @@ public:
             const int at = chunk == 8 * Layout::kPanels
                                ? Layout::kXScales + row * 16
                                : Layout::kX + chunk / 8 * Layout::kPanelBytes + Layout::at(row, chunk % 8);
-            copy_async(to + at, x + (there ? row : 0) * x_row_bytes(shape_) + chunk * 16, there ? 16 : 0);
+            copy_async(to + at, x + (there ? row : 0) * x_row_bytes(shape_, T::kCodedRows) + chunk * 16,
+                       there ? 16 : 0);
         }
         if constexpr (kCoded) {
             const std::int64_t block = segment_.first_block + segment_.block_of(stage);

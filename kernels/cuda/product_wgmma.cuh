@@ -12,10 +12,11 @@
 namespace sluice::kernels::cuda {
 
 // What a block of threads computes at once, and the stages it keeps in shared memory.
-template <int Warpgroups, int Rows, int Stages>
+template <int Warpgroups, int Rows, int Stages, bool CodedRows = false>
 struct WarpgroupTile {
     static constexpr int kThreads = Warpgroups * kWarpgroup, kStages = Stages;
     static constexpr int kOutputs = Warpgroups * kWgmmaOutputs, kRows = Rows;
+    static constexpr bool kCodedRows = CodedRows;
 };
 
 template <Format format, class T>
@@ -36,7 +37,7 @@ public:
 #pragma unroll
             for (int panel = 0; panel < Layout::kPanels; ++panel) {
                 // The products of two panels ago have read their weights: now there is room for others.
-                wait_products<1>(sum_[0]);
+                wait_products<1>();
                 hold_registers(weights_[panel]);
 #pragma unroll
                 for (int step = 0; step < kSteps; step += 2)
@@ -57,13 +58,14 @@ public:
             for (int step = 0; step < kSteps; ++step)
                 multiply_async(sum_[0], operand(weights, step), operand(from + Layout::kX, step));
             commit_products();
-            wait_products<1>(sum_[0]);
+            wait_products<1>();
         }
     }
 
     // Where a k block or the part ends.
     __device__ __forceinline__ void end_block(const StageLoader<format, T>& loader, const std::byte* from) {
-        wait_products<0>(sum_[0]);
+        wait_products<0>();
+        take_sums(sum_[0]);
         add_scaled(total_, sum_, reinterpret_cast<const float*>(from + Layout::kXScales),
                    loader.scales(from, output_of_warp()));
     }
@@ -71,7 +73,8 @@ public:
     // Where a part of k ends: see product_multiply.cuh.
     __device__ __forceinline__ void end_part(const StageLoader<format, T>& loader, const SumRows& out,
                                              bool added, int hidden_zero) {
-        wait_products<0>(sum_[0]);
+        wait_products<0>();
+        take_sums(sum_[0]);
         const int output = loader.first_output() + output_of_warp() + hidden_zero;
         put_sums(ends(), out, hidden_zero, loader.rows(), output, loader.end_output(), loader.marks(), added);
     }
@@ -143,12 +146,16 @@ inline std::int64_t blocks_of_tiles(const Batch& batch, int rows, int outputs) {
            batch.weights * batch.pieces();
 }
 
-template <Format format, class T>
-void launch_wgmma(const Batch& batch, const Execution& execution) {
+template <Format format, class T, class Kernel>
+void launch_tiles(Kernel kernel, const Batch& batch, const Execution& execution) {
     const dim3 grid(most_tiles(batch, T::kRows), blocks_of(batch.shape.rows, T::kOutputs),
                     static_cast<unsigned>(weights_of_grid(batch) * batch.pieces()));
-    launch(multiply_wgmma<format, T>, grid, T::kThreads, T::kStages * kSwizzledStageBytes<format, T>,
-           execution, batch);
+    launch(kernel, grid, T::kThreads, T::kStages * kSwizzledStageBytes<format, T>, execution, batch);
+}
+
+template <Format format, class T>
+void launch_wgmma(const Batch& batch, const Execution& execution) {
+    launch_tiles<format, T>(multiply_wgmma<format, T>, batch, execution);
 }
 
 // Few rows are bound by reading weights: small blocks, several on a processor, with many stages under way.

@@ -13,6 +13,7 @@ set(SLUICE_CUDA_KERNELS
   cuda/product_fp8.cu
   cuda/product_int8.cu
   cuda/product_wgmma_bf16.cu
+  cuda/product_wgmma_codes.cu
   cuda/product_wgmma_fp8.cu
   cuda/product_wgmma_int8.cu
   cuda/product_f32.cu

@@ -24,8 +24,9 @@ inline constexpr int kSwizzleBytes = 1024;
 
 __device__ __forceinline__ int warpgroup_of_thread() { return static_cast<int>(threadIdx.x) / kWarpgroup; }
 
-// Sixteen columns of a tile in shared memory: rows of 64 bfloat16, 128 bytes apart, whose chunk c of 16 bytes
-// lies where chunk c ^ row % 8 would. `step`: which sixteen of the four.
+// 32 bytes of each row of a tile in shared memory: sixteen bfloat16 or 32 e4m3 codes, which is what one
+// product takes. Rows are 128 bytes, whose chunk c of 16 lies where chunk c ^ row % 8 would. `step`: which 32
+// bytes.
 #ifdef __CUDACC__
 using Operand = std::uint64_t;
 #else
@@ -89,19 +90,26 @@ __device__ __forceinline__ void hold_registers(std::uint32_t (&a)[Count][4]) {
 #endif
 }
 
-// Waits until no more than the `Pending` last groups are under way. With none, the sums are there: until then
-// nothing may touch them. What a finished group read may be written again.
-template <int Pending, int Tiles>
-__device__ __forceinline__ void wait_products(float (&c)[Tiles][4]) {
+// Waits until no more than the `Pending` last groups are under way. What a finished group read may be written
+// again.
+template <int Pending>
+__device__ __forceinline__ void wait_products() {
 #ifdef __CUDACC__
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(Pending) : "memory");
-    if constexpr (Pending == 0) {
-#pragma unroll
-        for (int n = 0; n < Tiles; ++n)
-            asm volatile("" : "+f"(c[n][0]), "+f"(c[n][1]), "+f"(c[n][2]), "+f"(c[n][3])::"memory");
-    }
 #else
-    emulation::wait_products(&c[0][0], Pending);
+    emulation::wait_products(Pending);
+#endif
+}
+
+// After the wait for the last product that adds to these sums: from here on they may be touched.
+template <int Tiles>
+__device__ __forceinline__ void take_sums(float (&c)[Tiles][4]) {
+#ifdef __CUDACC__
+#pragma unroll
+    for (int n = 0; n < Tiles; ++n)
+        asm volatile("" : "+f"(c[n][0]), "+f"(c[n][1]), "+f"(c[n][2]), "+f"(c[n][3])::"memory");
+#else
+    emulation::take_sums(&c[0][0]);
 #endif
 }
 
@@ -126,10 +134,8 @@ __device__ __forceinline__ void wait_products(float (&c)[Tiles][4]) {
 #define SLUICE_SUMS_32(n) SLUICE_SUMS_16(n), SLUICE_SUMS_16((n) + 4)
 #define SLUICE_SUMS_64(n) SLUICE_SUMS_32(n), SLUICE_SUMS_32((n) + 8)
 #define SLUICE_SUMS_128(n) SLUICE_SUMS_64(n), SLUICE_SUMS_64((n) + 16)
-// Products are added to the sums; both operands have their k side by side.
-#define SLUICE_WGMMA(columns, registers, a, b)                                        \
-    "wgmma.mma_async.sync.aligned.m64n" #columns "k16.f32.bf16.bf16 {" SLUICE_NAMES_##registers \
-    "}, " a ", " b ", 1, 1, 1"
+#define SLUICE_WGMMA(columns, types, registers) \
+    "wgmma.mma_async.sync.aligned.m64n" #columns types " {" SLUICE_NAMES_##registers "}, "
 // clang-format on
 
 // c[64, 8 * Tiles] += a[64, 16] b[16, 8 * Tiles] in bfloat16, b given as its transpose: both by their rows in
@@ -139,9 +145,10 @@ __device__ __forceinline__ void wait_products(float (&c)[Tiles][4]) {
 template <int Tiles>
 __device__ __forceinline__ void multiply_async(float (&c)[Tiles][4], const Operand& a, const Operand& b) {
 #ifdef __CUDACC__
-#define SLUICE_BOTH_SHARED(columns, registers, left, right)              \
-    asm volatile(SLUICE_WGMMA(columns, registers, left, right) ", 0, 0;" \
-                 : SLUICE_SUMS_##registers(0)                            \
+// Products are added to the sums, their signs as they are; both operands have their k side by side.
+#define SLUICE_BOTH_SHARED(columns, registers, left, right)                                               \
+    asm volatile(SLUICE_WGMMA(columns, "k16.f32.bf16.bf16", registers) left ", " right ", 1, 1, 1, 0, 0;" \
+                 : SLUICE_SUMS_##registers(0)                                                             \
                  : "l"(a), "l"(b))
     if constexpr (Tiles == 1) SLUICE_BOTH_SHARED(8, 4, "%4", "%5");
     if constexpr (Tiles == 2) SLUICE_BOTH_SHARED(16, 8, "%8", "%9");
@@ -161,9 +168,9 @@ template <int Tiles>
 __device__ __forceinline__ void multiply_async(float (&c)[Tiles][4], const std::uint32_t (&a)[4],
                                                const Operand& b) {
 #ifdef __CUDACC__
-#define SLUICE_ONE_SHARED(columns, registers, left, right)            \
-    asm volatile(SLUICE_WGMMA(columns, registers, left, right) ", 0;" \
-                 : SLUICE_SUMS_##registers(0)                         \
+#define SLUICE_ONE_SHARED(columns, registers, left, right)                                             \
+    asm volatile(SLUICE_WGMMA(columns, "k16.f32.bf16.bf16", registers) left ", " right ", 1, 1, 1, 0;" \
+                 : SLUICE_SUMS_##registers(0)                                                          \
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b))
     if constexpr (Tiles == 1) SLUICE_ONE_SHARED(8, 4, "{%4, %5, %6, %7}", "%8");
     if constexpr (Tiles == 2) SLUICE_ONE_SHARED(16, 8, "{%8, %9, %10, %11}", "%12");
@@ -173,6 +180,28 @@ __device__ __forceinline__ void multiply_async(float (&c)[Tiles][4], const std::
 #undef SLUICE_ONE_SHARED
 #else
     emulation::multiply_async(&c[0][0], Tiles, a, b);
+#endif
+}
+
+// c[64, 8 * Tiles] += a[64, 32] b[32, 8 * Tiles] in e4m3, as the first of these; `Fresh`: = instead. Sums
+// keep some 14 bits on the way (DeepSeek-V3 Technical Report, arXiv:2412.19437, 3.5.2), so that those of a k
+// block are to be added to others outside.
+template <bool Fresh, int Tiles>
+__device__ __forceinline__ void multiply_codes_async(float (&c)[Tiles][4], const Operand& a,
+                                                     const Operand& b) {
+#ifdef __CUDACC__
+#define SLUICE_CODES(columns, registers, left, right, added)                                                \
+    asm volatile(SLUICE_WGMMA(columns, "k32.f32.e4m3.e4m3", registers) left ", " right ", " added ", 1, 1;" \
+                 : SLUICE_SUMS_##registers(0)                                                               \
+                 : "l"(a), "l"(b), "n"(Fresh ? 0 : 1))
+    if constexpr (Tiles == 1) SLUICE_CODES(8, 4, "%4", "%5", "%6");
+    if constexpr (Tiles == 2) SLUICE_CODES(16, 8, "%8", "%9", "%10");
+    if constexpr (Tiles == 4) SLUICE_CODES(32, 16, "%16", "%17", "%18");
+    if constexpr (Tiles == 8) SLUICE_CODES(64, 32, "%32", "%33", "%34");
+    if constexpr (Tiles == 16) SLUICE_CODES(128, 64, "%64", "%65", "%66");
+#undef SLUICE_CODES
+#else
+    emulation::multiply_codes_async(&c[0][0], Tiles, a, b, Fresh);
 #endif
 }
 

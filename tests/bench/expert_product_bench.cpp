@@ -34,12 +34,18 @@ const Measure<ExpertProductArgs> measure{traffic_of, on_device};
 const bool known =
     register_cases<test::ExpertProductCall>("expert_product", test::expert_product_cases(), measure);
 // All experts of a layer, of which 128 tokens choose eight each: gate and up, and a matrix of down's size.
-const bool known_v3 = register_v3<test::ExpertProductCall>(
-    "expert_product",
-    std::vector<test::ExpertProductCase>{
-        {.rows = 128, .top_k = 8, .experts = 256, .n = 4096, .k = 7168, .large = true},
-        {.rows = 128, .top_k = 8, .experts = 256, .n = 7168, .k = 2048, .large = true}},
-    measure);
+std::vector<test::ExpertProductCase> v3_cases() {
+    test::ExpertProductCase gate_up{
+        .rows = 128, .top_k = 8, .experts = 256, .n = 4096, .k = 7168, .large = true};
+    test::ExpertProductCase down = gate_up;
+    down.n = 7168;
+    down.k = 2048;
+    std::vector<test::ExpertProductCase> cases = {gate_up, down};
+    gate_up.products = down.products = Products::Bf16;
+    cases.insert(cases.end(), {gate_up, down});
+    return cases;
+}
+const bool known_v3 = register_v3<test::ExpertProductCall>("expert_product", v3_cases(), measure);
 
 }  // namespace
 }  // namespace sluice::bench

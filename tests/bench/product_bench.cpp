@@ -37,9 +37,16 @@ std::vector<test::ProductCase> v3_cases() {
         {6144, 6144}, {7168, 16384}, {7168, 2048}, {7168, 7168}, {8192, 8192}};
     std::vector<test::ProductCase> cases;
     for (const auto& [n, k] : kMatrices) {
-        for (const DType dtype : {DType::BF16, DType::F8E4M3}) {
-            for (const std::int64_t rows : {1, 16, 64, 256, 4096})
-                cases.push_back({.rows = rows, .n = n, .k = k, .dtype = dtype, .large = true});
+        test::ProductCase each{.n = n, .k = k, .large = true};
+        for (const auto& [dtype, products] : {std::pair{DType::BF16, Products::Bf16},
+                                              {DType::F8E4M3, Products::Bf16},
+                                              {DType::F8E4M3, Products::Fp8}}) {
+            each.dtype = dtype;
+            each.products = products;
+            for (const std::int64_t rows : {1, 16, 64, 256, 4096}) {
+                each.rows = rows;
+                cases.push_back(each);
+            }
         }
     }
     return cases;

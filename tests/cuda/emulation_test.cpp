@@ -177,7 +177,8 @@ std::string error_of_product(bool fenced, std::size_t tile_at,
         commit_products();
         if (sums[0][0] == sums[0][0]) fail_thread("the sum is there too early");
         between(tile, sums[0][0]);
-        wait_products<0>(sums);
+        wait_products<0>();
+        take_sums(sums);
     });
 }
 
@@ -195,6 +196,12 @@ TEST(Emulation, FindsWhatWarpgroupsMayNotDo) {
                                      fence_registers(sums);
                                  }),
                 HasSubstr("sums are written"));
+    EXPECT_THAT(error_of_product(true, 1024,
+                                 [](std::byte*, float& sum) {
+                                     wait_products<1>();
+                                     take_sums(reinterpret_cast<float(&)[1][4]>(sum));
+                                 }),
+                HasSubstr("taken before"));
     EXPECT_THAT(error_of_product(true, 1024,
                                  [](std::byte* tile, float&) {
                                      alignas(16) static const std::byte from[16] = {};

@@ -55,9 +55,30 @@ __global__ void multiply(const bf16* a, const bf16* b, bool b_is_transposed, flo
     for (int i = 0; i < 4; ++i) c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i];
 }
 
-__device__ void load_swizzled(const bf16* from, int rows, std::byte* to) {
+__device__ void load_swizzled(const void* from, int rows, std::byte* to) {
     for (int i = static_cast<int>(threadIdx.x); i < rows * 8; i += kWarpgroup)
-        copy_async(to + i / 8 * 128 + ((i ^ i / 8) & 7) * 16, from + 8 * i);
+        copy_async(to + i / 8 * 128 + ((i ^ i / 8) & 7) * 16, static_cast<const std::byte*>(from) + 16 * i);
+}
+
+// Both tiles as they lie in memory, rows of 128 bytes, when this returns.
+__device__ void load_both(const void* a, std::byte* left, const void* b, int rows, std::byte* right) {
+    load_swizzled(a, kWgmmaOutputs, left);
+    load_swizzled(b, rows, right);
+    commit_copies();
+    wait_copies<0>();
+    show_copies();
+    __syncthreads();
+}
+
+template <int Tiles>
+__device__ void store_sums(const float (&sums)[Tiles][4], float* c) {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+#pragma unroll
+    for (int n = 0; n < Tiles; ++n) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i)
+            c[(8 * n + lane % 4 * 2 + i % 2) * kWgmmaOutputs + 16 * warp + lane / 4 + i / 2 * 8] = sums[n][i];
+    }
 }
 
 // One warpgroup; four steps of sixteen columns, in two groups.
@@ -65,12 +86,7 @@ template <int Tiles, bool FromRegisters>
 __global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, const bf16* b, float* c) {
     if constexpr (kHasWgmma) {
         std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
-        load_swizzled(a, kWgmmaOutputs, left);
-        load_swizzled(b, 8 * Tiles, right);
-        commit_copies();
-        wait_copies<0>();
-        show_copies();
-        __syncthreads();
+        load_both(a, left, b, 8 * Tiles, right);
         const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
         float sums[Tiles][4] = {};
         if constexpr (FromRegisters) {
@@ -85,8 +101,9 @@ __global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, 
                 multiply_async(sums, rows[step], operand(right, step));
                 if (step % 2 == 1) commit_products();
             }
-            wait_products<1>(sums);
-            wait_products<0>(sums);
+            wait_products<1>();
+            wait_products<0>();
+            take_sums(sums);
             hold_registers(rows);
         } else {
             fence_registers(sums);
@@ -95,16 +112,35 @@ __global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, 
                 multiply_async(sums, operand(left, step), operand(right, step));
                 if (step % 2 == 1) commit_products();
             }
-            wait_products<1>(sums);
-            wait_products<0>(sums);
+            wait_products<1>();
+            wait_products<0>();
+            take_sums(sums);
         }
+        store_sums(sums, c);
+    }
+}
+
+// The same of codes, 32 columns a step; what the sums were before does not count.
+template <int Tiles>
+__global__ void __launch_bounds__(kWarpgroup) multiply_codes_warpgroup(const fp8* a, const fp8* b, float* c) {
+    if constexpr (kHasWgmma) {
+        std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
+        load_both(a, left, b, 8 * Tiles, right);
+        float sums[Tiles][4];
 #pragma unroll
         for (int n = 0; n < Tiles; ++n) {
 #pragma unroll
-            for (int i = 0; i < 4; ++i)
-                c[(8 * n + lane % 4 * 2 + i % 2) * kWgmmaOutputs + 16 * warp + lane / 4 + i / 2 * 8] =
-                    sums[n][i];
+            for (int i = 0; i < 4; ++i) sums[n][i] = 7;
         }
+        fence_registers(sums);
+        multiply_codes_async<true>(sums, operand(left, 0), operand(right, 0));
+#pragma unroll
+        for (int step = 1; step < 4; ++step)
+            multiply_codes_async<false>(sums, operand(left, step), operand(right, step));
+        commit_products();
+        wait_products<0>();
+        take_sums(sums);
+        store_sums(sums, c);
     }
 }
 
@@ -138,12 +174,14 @@ void multiply_tile(const bf16* a, const bf16* b, bool b_is_transposed, float* c)
     run(multiply, 32, a, b, b_is_transposed, c);
 }
 template <int Tiles>
+constexpr std::size_t kBytes = (kWgmmaOutputs + 8 * Tiles) * 128;
+
+template <int Tiles>
 void multiply_async_tiles(const bf16* a, const bf16* b, bool a_from_registers, float* c) {
-    constexpr std::size_t kBytes = (kWgmmaOutputs + 8 * Tiles) * 128;
     if constexpr (Tiles <= 16) {
-        if (a_from_registers) return run<kBytes>(multiply_warpgroup<Tiles, true>, kWarpgroup, a, b, c);
+        if (a_from_registers) return run<kBytes<Tiles>>(multiply_warpgroup<Tiles, true>, kWarpgroup, a, b, c);
     }
-    run<kBytes>(multiply_warpgroup<Tiles, false>, kWarpgroup, a, b, c);
+    run<kBytes<Tiles>>(multiply_warpgroup<Tiles, false>, kWarpgroup, a, b, c);
 }
 void multiply_async_tile(const bf16* a, const bf16* b, int rows, bool a_from_registers, float* c) {
     switch (rows) {
@@ -153,6 +191,15 @@ void multiply_async_tile(const bf16* a, const bf16* b, int rows, bool a_from_reg
         case 64: return multiply_async_tiles<8>(a, b, a_from_registers, c);
         case 128: return multiply_async_tiles<16>(a, b, a_from_registers, c);
         default: return multiply_async_tiles<32>(a, b, a_from_registers, c);
+    }
+}
+void multiply_codes_tile(const fp8* a, const fp8* b, int rows, float* c) {
+    switch (rows) {
+        case 8: return run<kBytes<1>>(multiply_codes_warpgroup<1>, kWarpgroup, a, b, c);
+        case 16: return run<kBytes<2>>(multiply_codes_warpgroup<2>, kWarpgroup, a, b, c);
+        case 32: return run<kBytes<4>>(multiply_codes_warpgroup<4>, kWarpgroup, a, b, c);
+        case 64: return run<kBytes<8>>(multiply_codes_warpgroup<8>, kWarpgroup, a, b, c);
+        default: return run<kBytes<16>>(multiply_codes_warpgroup<16>, kWarpgroup, a, b, c);
     }
 }
 void copy_some(const std::uint8_t* from, int bytes, std::uint8_t* to) { run(copy, 1, from, bytes, to); }

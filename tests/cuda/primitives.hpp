@@ -16,6 +16,8 @@ void multiply_tile(const bf16* a, const bf16* b, bool b_is_transposed, float* c)
 // c[rows, 64] = b[rows, 64] a[64, 64]^T by a warpgroup's tensor cores, rows being 8, 16, 32, 64, 128 or 256;
 // or with `a` from registers, up to 128.
 void multiply_async_tile(const bf16* a, const bf16* b, int rows, bool a_from_registers, float* c);
+// The same of codes: c[rows, 64] = b[rows, 128] a[64, 128]^T, rows up to 128.
+void multiply_codes_tile(const fp8* a, const fp8* b, int rows, float* c);
 // The first `bytes` of 16, and zeros.
 void copy_some(const std::uint8_t* from, int bytes, std::uint8_t* to);
 

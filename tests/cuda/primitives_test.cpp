@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <vector>
@@ -161,6 +162,70 @@ TEST_F(CudaPrimitives, WarpgroupsAddInOneOrderForAnyNumberOfRows) {
                 ASSERT_EQ(c[i], most[i])
                     << rows << " rows, from registers " << from_registers << ", at " << i;
         }
+    }
+}
+
+struct CodeTiles {
+    std::vector<fp8> a = std::vector<fp8>(64 * 128), b = std::vector<fp8>(128 * 128);
+};
+
+template <class Value>
+CodeTiles code_tiles(Value value) {
+    CodeTiles tiles;
+    for (std::vector<fp8>* const all : {&tiles.a, &tiles.b}) {
+        for (fp8& code : *all) code = to_fp8(value());
+    }
+    return tiles;
+}
+
+std::vector<float> multiplied(const CodeTiles& tiles, int rows) {
+    std::vector<float> c(static_cast<std::size_t>(rows) * 64);
+    multiply_codes_tile(tiles.a.data(), tiles.b.data(), rows, c.data());
+    return c;
+}
+
+float product_of(const CodeTiles& tiles, std::size_t row, std::size_t output, std::size_t k) {
+    return fp8_to_float(tiles.a[output * 128 + k]) * fp8_to_float(tiles.b[row * 128 + k]);
+}
+
+// Small integers: exact in e4m3, and so is every sum, of which fourteen bits are kept.
+TEST_F(CudaPrimitives, WarpgroupsMultiplyTilesOfCodes) {
+    if (!kernels::cuda::has_wgmma()) GTEST_SKIP() << "not on this GPU, or not in this program";
+    Noise noise(8);
+    const CodeTiles tiles = code_tiles([&] { return static_cast<float>(noise.below(17) - 8); });
+    for (const int rows : {8, 16, 32, 64, 128}) {
+        const std::vector<float> c = multiplied(tiles, rows);
+        for (std::size_t i = 0; i < c.size(); ++i) {
+            float want = 0;
+            for (std::size_t k = 0; k < 128; ++k) want += product_of(tiles, i / 64, i % 64, k);
+            ASSERT_EQ(c[i], want) << rows << " rows: row " << i / 64 << ", output " << i % 64;
+        }
+    }
+}
+
+// Sums that are cut short, as tests/kernels/product_fixture.cpp bounds them; equal for any number of rows.
+TEST_F(CudaPrimitives, WarpgroupsKeepFourteenBitsOfSumsOfCodes) {
+    if (!kernels::cuda::has_wgmma()) GTEST_SKIP() << "not on this GPU, or not in this program";
+    Noise noise(9);
+    const CodeTiles tiles = code_tiles([&] { return 448 * noise(1) * noise(1) * noise(1); });
+    const std::vector<float> most = multiplied(tiles, 128);
+    for (std::size_t i = 0; i < most.size(); ++i) {
+        double sum = 0, bound = 0;
+        for (std::size_t first = 0; first < 128; first += 32) {
+            double largest = std::fabs(sum) + bound;
+            for (std::size_t k = first; k < first + 32; ++k) {
+                const auto term = static_cast<double>(product_of(tiles, i / 64, i % 64, k));
+                largest = std::max(largest, std::fabs(term));
+                sum += term;
+            }
+            bound += 33 * 0x1p-13 * largest;
+        }
+        ASSERT_LE(std::fabs(static_cast<double>(most[i]) - sum), bound)
+            << "row " << i / 64 << ", output " << i % 64;
+    }
+    for (const int rows : {8, 16, 32, 64}) {
+        const std::vector<float> c = multiplied(tiles, rows);
+        for (std::size_t i = 0; i < c.size(); ++i) ASSERT_EQ(c[i], most[i]) << rows << " rows, at " << i;
     }
 }
 

@@ -11,9 +11,10 @@ struct ExpertProductCase {
     std::int64_t rows = 3, top_k = 1, experts = 4, n = 0, k = 0;
     DType dtype = DType::F8E4M3;
     bool large = false;
+    Products products = Products::Fp8;                              // of fp8 weights
     std::int64_t elements() const { return rows * top_k * n * k; }  // multiply-adds
     std::string name() const {
-        return fmt::format("{}x{}of{},{}x{},{}", rows, top_k, experts, n, k, name_of(dtype));
+        return fmt::format("{}x{}of{},{}x{},{}", rows, top_k, experts, n, k, name_of(dtype, products));
     }
 };
 
@@ -51,7 +52,7 @@ public:
             const StoredWeight stored(size_.n, size_.k, size_.dtype);
             const auto threads = static_cast<int>(std::thread::hardware_concurrency());
             while (static_cast<std::int64_t>(experts_.size()) < size_.experts)
-                experts_.push_back(stored.pack(family, threads));
+                experts_.push_back(stored.pack(family, size_.products, threads));
         }
         ExpertProductArgs args;
         args.experts = experts_;

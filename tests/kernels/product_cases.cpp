@@ -22,7 +22,8 @@ const std::vector<Packed>& copies_of(const ProductCase& c, Family family) {
     static ProductCase held;
     static Family of = Family::Cpu;
     static std::vector<Packed> copies;
-    if (!copies.empty() && held.n == c.n && held.k == c.k && held.dtype == c.dtype && of == family)
+    if (!copies.empty() && held.n == c.n && held.k == c.k && held.dtype == c.dtype &&
+        held.products == c.products && of == family)
         return copies;
     held = c;
     of = family;
@@ -30,7 +31,7 @@ const std::vector<Packed>& copies_of(const ProductCase& c, Family family) {
     const StoredWeight stored(c.n, c.k, c.dtype);
     std::size_t bytes = 0;
     do {
-        copies.push_back(stored.pack(family));
+        copies.push_back(stored.pack(family, c.products));
         bytes += copies.back()->bytes;
     } while (c.large && bytes < out_of_cache(family));
     return copies;
@@ -78,10 +79,10 @@ StoredWeight::StoredWeight(std::int64_t n, std::int64_t k, DType dtype)
     }
 }
 
-Packed StoredWeight::pack(Family family, int threads) const {
+Packed StoredWeight::pack(Family family, Products products, int threads) const {
     const std::vector<WeightPart> parts = {{matrix, 0, 0}};
     Packed packed;
-    const PackArgs args{parts, products(), false, false, &packed};
+    const PackArgs args{parts, products, false, false, &packed};
     choose(family, args, this_machine()).run(args, {threads});
     return packed;
 }
@@ -92,7 +93,8 @@ ProductCall::ProductCall(const ProductCase& c)
 ProductArgs ProductCall::args(Family family) {
     const PackedWeight* weight = nullptr;
     if (family == Family::Reference) {
-        if (reference_ == nullptr) reference_ = StoredWeight(size_.n, size_.k, size_.dtype).pack(family);
+        if (reference_ == nullptr)
+            reference_ = StoredWeight(size_.n, size_.k, size_.dtype).pack(family, size_.products);
         weight = reference_.get();
     } else {
         const std::vector<Packed>& copies = copies_of(size_, family);

@@ -6,20 +6,25 @@
 
 namespace sluice::test {
 
+inline std::string name_of(DType dtype, Products products) {
+    const bool wide_rows = dtype == DType::F8E4M3 && products != Products::Fp8;
+    return fmt::format("{}{}", name_of(dtype), wide_rows ? ",bf16_rows" : "");
+}
+
 struct ProductCase {
     std::int64_t rows = 3, n = 0, k = 0;
     DType dtype = DType::BF16;
     bool large = false;
+    Products products = Products::Fp8;                      // of fp8 weights
     std::int64_t elements() const { return rows * n * k; }  // multiply-adds
-    std::string name() const { return fmt::format("{}x{}x{},{}", rows, n, k, name_of(dtype)); }
+    std::string name() const { return fmt::format("{}x{}x{},{}", rows, n, k, name_of(dtype, products)); }
 };
 std::vector<ProductCase> product_cases();
 
 // One matrix W[n, k]: fp8 has blocks of 128 x 128, int8 a scale an output, so that all of k is one block.
 struct StoredWeight {
     StoredWeight(std::int64_t n, std::int64_t k, DType dtype);
-    Products products() const { return matrix.dtype == DType::F8E4M3 ? Products::Fp8 : Products::Bf16; }
-    Packed pack(Family family, int threads = 1) const;
+    Packed pack(Family family, Products products, int threads = 1) const;
 
     std::vector<std::uint8_t> values;
     std::vector<float> scales;
@@ -55,7 +60,7 @@ public:
     explicit PackCall(const PackCase& c) : stored_(c.n, c.k, c.dtype), parts_({{stored_.matrix, 0, 0}}) {}
     PackArgs args() {
         packed_ = nullptr;
-        return {parts_, stored_.products(), false, false, &packed_};
+        return {parts_, Products::Fp8, false, false, &packed_};
     }
 
 private:

@@ -165,6 +165,38 @@ std::vector<double> seen_activations(const TestWeight& weight, const float* x, s
     return seen;
 }
 
+namespace {
+
+// How far tensor cores may be that add 32 products of codes at a time to what they have: of each addend they
+// keep what is not below 2^-13 of the largest one's power of two (DeepSeek-V3 Technical Report,
+// arXiv:2412.19437, 3.5.2). Stages of 128 columns, of one k block, are added for themselves.
+double few_bits_bound(const TestWeight& weight, const std::vector<double>& x, std::int64_t row,
+                      std::int64_t begin, std::int64_t end) {
+    constexpr std::int64_t kStage = 128, kAtOnce = 32;
+    double all = 0;
+    for (std::int64_t stage = begin; stage < end;) {
+        const std::int64_t left =
+            weight.kind.block_cols - (stage + weight.kind.col_offset) % weight.kind.block_cols;
+        const std::int64_t stop = std::min({end, stage + kStage, stage + left});
+        double sum = 0, bound = 0;
+        for (std::int64_t first = stage; first < stage + kStage; first += kAtOnce) {
+            double largest = std::fabs(sum) + bound;
+            int addends = 1;
+            for (std::int64_t col = first; col < std::min(first + kAtOnce, stop); ++col, ++addends) {
+                const double term = x[static_cast<std::size_t>(col - begin)] * weight.value(row, col);
+                largest = std::max(largest, std::fabs(term));
+                sum += term;
+            }
+            bound += addends * 0x1p-13 * largest;
+        }
+        all += bound;
+        stage = stop;
+    }
+    return all;
+}
+
+}  // namespace
+
 // A sum of m float32 roundings in a chain errs by at most m u / (1 - m u) times the sum of the magnitudes (u
 // = 2^-24: Higham, Accuracy and Stability, 3.1). A term passes k additions, one product rounding where there
 // is no fused step, and quantised 2 scale products and one addition a block (blocks are at least 31 wide but
@@ -180,6 +212,7 @@ Truth truth_of(const TestWeight& weight, const std::vector<double>& x, std::int6
     }
     const double roundings = static_cast<double>(end - begin + (end - begin) / 31 + 7) * 0x1p-24;
     truth.bound = roundings / (1 - roundings) * magnitude;
+    if (weight.multiplies_codes) truth.bound += few_bits_bound(weight, x, row, begin, end);
     return truth;
 }
 

@@ -44,6 +44,8 @@ public:
     Kind kind;
     std::int64_t n, k;
     bool rounds_weights = true;  // to bfloat16, where the kind's products are; the reference does not
+    // Codes of both sides are multiplied as they are, by tensor cores that keep few bits of their sums.
+    bool multiplies_codes = false;
 
 private:
     std::int64_t stored_index(std::int64_t row, std::int64_t col) const;

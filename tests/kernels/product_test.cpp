@@ -49,6 +49,8 @@ protected:
     TestWeight make(const Kind& kind, std::int64_t n, std::int64_t k, std::uint64_t seed) const {
         TestWeight weight(kind, n, k, seed);
         weight.rounds_weights = family() != Family::Reference;
+        weight.multiplies_codes = kernel_->name == std::string("cuda.wgmma") && weight.quantised() &&
+                                  kind.dtype == DType::F8E4M3 && kind.products == Products::Fp8;
         return weight;
     }
     void run(const std::vector<ProductJob>& jobs, int threads = 1) const {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <vector>
@@ -13,11 +14,12 @@ namespace {
 
 constexpr unsigned kAllLanes = 0xffffffffU;
 constexpr unsigned kWarpgroup = 128;
-constexpr int kOutputs = 64, kColumns = 16;
+constexpr int kOutputs = 64, kColumns = 16, kBytes = 32;  // of a product: rows of a, columns, bytes of them
 
 // A product of a warpgroup, as its first thread began it.
 struct Product {
     Operand a, b;
+    int tiles = 0;
     unsigned first = 0;  // thread
     std::uint64_t seen = 0;
 };
@@ -25,11 +27,17 @@ struct Product {
 struct UnderWay {
     std::size_t product;
     int group;
+    const float* sums;  // that it adds to
+};
+
+// Sums that nothing may touch, and the values they will have.
+struct Sums {
+    float* at = nullptr;
+    std::vector<float> values;
 };
 
 struct Thread {
-    float* sums = nullptr;      // that products add to
-    std::vector<float> values;  // which they will have
+    std::vector<Sums> sums;
     std::vector<UnderWay> under_way;
     std::size_t products = 0;
     int groups = 0;  // committed
@@ -54,25 +62,33 @@ Block& the_block() {
 }
 Thread& this_thread() { return the_block().threads[thread_number()]; }
 
-const std::byte* element(const Operand& operand, int row, int column) {
-    const int chunk = 2 * operand.step + column / 8;
-    return operand.tile + 128 * row + 16 * (chunk ^ row % 8) + column % 8 * 2;
+std::vector<Sums>::iterator find_sums(Thread& thread, const float* at) {
+    return std::find_if(thread.sums.begin(), thread.sums.end(), [&](const Sums& s) { return s.at == at; });
+}
+
+const std::byte* byte_of(const Operand& operand, int row, int byte) {
+    const int chunk = 2 * operand.step + byte / 16;
+    return operand.tile + 128 * row + 16 * (chunk ^ row % 8) + byte % 16;
 }
 
 float value(const Operand& operand, int row, int column) {
     bf16 bits = 0;
-    std::memcpy(&bits, element(operand, row, column), sizeof bits);
+    std::memcpy(&bits, byte_of(operand, row, 2 * column), sizeof bits);
     return to_float(bits);
+}
+
+float code_value(const Operand& operand, int row, int column) {
+    return fp8_to_float(static_cast<fp8>(*byte_of(operand, row, column)));
 }
 
 // Of all bits that an operand has.
 std::uint64_t digest(const Operand& operand, int rows) {
     std::uint64_t all = 0;
     for (int row = 0; row < rows && operand.tile != nullptr; ++row) {
-        for (int column = 0; column < kColumns; column += 4) {
-            std::uint64_t four = 0;
-            std::memcpy(&four, element(operand, row, column), sizeof four);
-            all = (all ^ four) * 0x9e3779b97f4a7c15U;
+        for (int byte = 0; byte < kBytes; byte += 8) {
+            std::uint64_t eight = 0;
+            std::memcpy(&eight, byte_of(operand, row, byte), sizeof eight);
+            all = (all ^ eight) * 0x9e3779b97f4a7c15U;
             all ^= all >> 29;
         }
     }
@@ -82,42 +98,66 @@ std::uint64_t digest(const Operand& a, const Operand& b, int tiles) {
     return digest(a, kOutputs) * 31 + digest(b, 8 * tiles);
 }
 
-void begin(Thread& mine, float* sums, int tiles, const Operand& a, const Operand& b) {
+// The values that the thread's sums will have, to be added to.
+std::vector<float>& begin(Thread& mine, float* at, int tiles, const Operand& a, const Operand& b) {
     if (!mine.fenced) fail_thread("a product begins before registers are fenced");
     if (!copies_are_shown()) fail_thread("a product begins before the thread has shown its copies");
     expect_aligned(b.tile, 1024);
     if (a.tile != nullptr) expect_aligned(a.tile, 1024);
     const auto count = static_cast<std::size_t>(4 * tiles);
-    if (mine.sums == nullptr) {
-        mine.sums = sums;
-        mine.values.assign(sums, sums + count);
-        std::fill_n(sums, count, std::numeric_limits<float>::quiet_NaN());
+    auto sums = find_sums(mine, at);
+    if (sums == mine.sums.end()) {
+        sums = mine.sums.insert(sums, {at, {at, at + count}});
+        std::fill_n(at, count, std::numeric_limits<float>::quiet_NaN());
     }
-    if (mine.sums != sums || mine.values.size() != count) fail_thread("products add to two sums at once");
+    if (sums->values.size() != count) fail_thread("products of two sizes add to the same sums");
 
     std::vector<Product>& begun = the_block().products[thread_number() / kWarpgroup];
-    if (mine.products == begun.size()) begun.push_back({a, b, thread_number(), digest(a, b, tiles)});
+    if (mine.products == begun.size()) begun.push_back({a, b, tiles, thread_number(), digest(a, b, tiles)});
     const Product& product = begun[mine.products];
     if (product.a != a || product.b != b) fail_thread("a warpgroup's threads multiply different tiles");
-    mine.under_way.push_back({mine.products++, mine.groups});
+    mine.under_way.push_back({mine.products++, mine.groups, at});
+    return sums->values;
 }
 
 // Rows g and g + 8 of the warp's sixteen.
 using Rows = std::array<std::array<float, kColumns>, 2>;
 
-void add(Thread& mine, int tiles, const Rows& a, const Operand& b) {
-    const int t = static_cast<int>(lane()) % 4;
-    for (int column = 0; column < 8 * tiles; ++column) {
-        if (column % 8 / 2 != t) continue;
-        std::array<float, kColumns> other{};
-        for (int k = 0; k < kColumns; ++k) other[static_cast<std::size_t>(k)] = value(b, column, k);
-        for (std::size_t half = 0; half < 2; ++half) {
-            float& sum = mine.values[static_cast<std::size_t>(column / 8 * 4 + column % 2) + 2 * half];
-            double exact = sum;
-            for (std::size_t k = 0; k < kColumns; ++k) exact += static_cast<double>(a[half][k]) * other[k];
-            sum = static_cast<float>(exact);
-        }
+// Which row of the warpgroup's the lane has in that half.
+int row_of_lane(std::size_t half) {
+    return static_cast<int>(thread_number() % kWarpgroup / 32 * 16 + lane() / 4 + 8 * half);
+}
+
+// Calls add(half, column, sum) for each sum of the lane: in which of its two rows it lies, and in which
+// column.
+template <class Add>
+void for_each_sum(std::vector<float>& values, Add add) {
+    const std::size_t t = lane() % 4;
+    for (std::size_t i = 0; i < values.size(); ++i)
+        add(i % 4 / 2, static_cast<int>(i / 4 * 8 + 2 * t + i % 2), values[i]);
+}
+
+void add(std::vector<float>& values, const Rows& a, const Operand& b) {
+    for_each_sum(values, [&](std::size_t half, int column, float& sum) {
+        double exact = sum;
+        for (int k = 0; k < kColumns; ++k)
+            exact += static_cast<double>(a[half][static_cast<std::size_t>(k)]) * value(b, column, k);
+        sum = static_cast<float>(exact);
+    });
+}
+
+// Everything is shifted to the exponent of the largest addend, whose fourteen highest bits are kept.
+float add_few_bits(const std::vector<double>& addends) {
+    double largest = 0;
+    for (const double each : addends) {
+        if (!std::isfinite(each)) return std::numeric_limits<float>::quiet_NaN();
+        largest = std::max(largest, std::fabs(each));
     }
+    if (largest == 0) return 0;
+    const double unit = std::ldexp(1.0, std::ilogb(largest) - 13);
+    double sum = 0;
+    for (const double each : addends) sum += std::floor(each / unit) * unit;
+    return static_cast<float>(sum);
 }
 
 struct Fragment {
@@ -142,9 +182,11 @@ void exchange(const Lanes& lanes) {
 
 }  // namespace
 
-void fence_registers(const float* sums) {
+void fence_registers(const float* at) {
     Thread& mine = this_thread();
-    if (mine.sums == sums && !std::all_of(sums, sums + mine.values.size(), [](float s) { return s != s; }))
+    const auto sums = find_sums(mine, at);
+    if (sums != mine.sums.end() &&
+        !std::all_of(at, at + sums->values.size(), [](float sum) { return std::isnan(sum); }))
         fail_thread("sums are written while products add to them");
     mine.fenced = true;
 }
@@ -153,42 +195,57 @@ void write_registers() { this_thread().fenced = false; }
 
 void commit_products() { ++this_thread().groups; }
 
-void wait_products(float* sums, int most_pending) {
+void wait_products(int most_pending) {
     Thread& mine = this_thread();
     std::vector<Product>& begun = the_block().products[thread_number() / kWarpgroup];
     std::erase_if(mine.under_way, [&](const UnderWay& each) {
         if (each.group >= mine.groups - most_pending) return false;
         const Product& product = begun[each.product];
-        const int tiles = static_cast<int>(mine.values.size()) / 4;
-        if (product.first == thread_number() && digest(product.a, product.b, tiles) != product.seen)
+        if (product.first == thread_number() && digest(product.a, product.b, product.tiles) != product.seen)
             fail_thread("a tile changes while a product reads it");
         return true;
     });
-    if (!mine.under_way.empty() || mine.sums == nullptr) return;
-    if (mine.sums != sums) fail_thread("other sums are waited for than products add to");
-    std::copy(mine.values.begin(), mine.values.end(), sums);
-    mine.sums = nullptr;
+}
+
+void take_sums(float* at) {
+    Thread& mine = this_thread();
+    const auto sums = find_sums(mine, at);
+    if (sums == mine.sums.end()) return;
+    if (std::any_of(mine.under_way.begin(), mine.under_way.end(),
+                    [&](const UnderWay& each) { return each.sums == at; }))
+        fail_thread("sums are taken before their products have ended");
+    std::copy(sums->values.begin(), sums->values.end(), at);
+    mine.sums.erase(sums);
     mine.fenced = false;
 }
 
 void multiply_async(float* sums, int tiles, const Operand& a, const Operand& b) {
-    Thread& mine = this_thread();
-    begin(mine, sums, tiles, a, b);
+    std::vector<float>& values = begin(this_thread(), sums, tiles, a, b);
     Rows rows{};
-    const int first = static_cast<int>(thread_number() % kWarpgroup / 32 * 16 + lane() / 4);
-    for (int half = 0; half < 2; ++half) {
+    for (std::size_t half = 0; half < 2; ++half) {
         for (int k = 0; k < kColumns; ++k)
-            rows[static_cast<std::size_t>(half)][static_cast<std::size_t>(k)] = value(a, first + 8 * half, k);
+            rows[half][static_cast<std::size_t>(k)] = value(a, row_of_lane(half), k);
     }
-    add(mine, tiles, rows, b);
+    add(values, rows, b);
 }
 
 void multiply_async(float* sums, int tiles, const std::uint32_t (&a)[4], const Operand& b) {
     Fragment fragment{a};
     meet("wgmma", kAllLanes, &fragment, &exchange);
-    Thread& mine = this_thread();
-    begin(mine, sums, tiles, {}, b);
-    add(mine, tiles, fragment.rows, b);
+    add(begin(this_thread(), sums, tiles, {}, b), fragment.rows, b);
+}
+
+void multiply_codes_async(float* sums, int tiles, const Operand& a, const Operand& b, bool fresh) {
+    std::vector<float>& values = begin(this_thread(), sums, tiles, a, b);
+    if (fresh) std::fill(values.begin(), values.end(), 0.0F);
+    std::vector<double> addends;
+    for_each_sum(values, [&](std::size_t half, int column, float& sum) {
+        addends.assign(1, sum);
+        for (int k = 0; k < kBytes; ++k)
+            addends.push_back(static_cast<double>(code_value(a, row_of_lane(half), k)) *
+                              code_value(b, column, k));
+        sum = add_few_bits(addends);
+    });
 }
 
 }  // namespace sluice::emulation

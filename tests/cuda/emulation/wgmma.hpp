@@ -1,6 +1,7 @@
-// What kernels/cuda/wgmma.cuh means. Sums are NaN from when a product begins until it is waited for; it is an
+// What kernels/cuda/wgmma.cuh means. Sums are NaN from when a product begins until they are taken; it is an
 // error if registers or copies were not fenced before, if a tile is not aligned, if the threads of a
-// warpgroup name different tiles, or if a tile changes before the product has ended.
+// warpgroup name different tiles, if a tile changes before the product has ended, or if sums are taken before
+// it was waited for.
 #pragma once
 
 #include "cuda/emulation/grid.hpp"
@@ -19,8 +20,10 @@ struct Operand {
 void fence_registers(const float* sums);
 void write_registers();
 void commit_products();
-void wait_products(float* sums, int most_pending);
+void wait_products(int most_pending);
+void take_sums(float* sums);
 void multiply_async(float* sums, int tiles, const Operand& a, const Operand& b);
 void multiply_async(float* sums, int tiles, const std::uint32_t (&a)[4], const Operand& b);
+void multiply_codes_async(float* sums, int tiles, const Operand& a, const Operand& b, bool fresh);
 
 }  // namespace sluice::emulation
