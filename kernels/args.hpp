@@ -117,16 +117,28 @@ struct RopeArgs {
     const float* table = nullptr;             // [positions, dim/2, 2]: cos, sin
 };
 
-// Writes row r of x to slot slots[r] of the pages; a slot is page * kPageTokens + place in the page.
+// Columns of a matrix that are heads, side by side, rotated as RopeArgs says.
+struct RotatedHeads {
+    std::int64_t count = 0;                   // 0: nothing is rotated
+    std::int64_t column = 0;                  // where the first one begins
+    std::int64_t dim = 0;                     // width of a head, even
+    bool interleaved = true;                  // pairs (2i, 2i+1); else (i, i + dim/2)
+    const std::int32_t* positions = nullptr;  // [rows]
+    const float* table = nullptr;             // [positions, dim/2, 2]: cos, sin
+};
+
+// Writes row r of x to slot slots[r] of the pages, its heads rotated on the way; a slot is page *
+// kPageTokens + place in the page.
 struct StoreRowsArgs {
     const float* x = nullptr;
     std::int64_t x_stride = 0, rows = 0, width = 0;
     const std::int32_t* slots = nullptr;  // [rows]
-    void* pages = nullptr;                // [slots, page_row_stride] from this row's first element on
+    void* pages = nullptr;                // [slots, page_row_stride]
     // Or F32, or F8E4M3: e4m3 codes without scales. Both round to nearest even, these saturating at +-448;
     // NaN stays NaN.
     DType page_dtype = DType::BF16;
     std::int64_t page_row_stride = 0;
+    RotatedHeads rotated;  // as RopeArgs' float32 output, before it is rounded
 };
 
 // One sequence's rows of a step: they stand at positions [context - rows, context).

@@ -1,4 +1,5 @@
 #include "kernels/cpu/parallel.hpp"
+#include "kernels/cpu/rotate.hpp"
 #include "kernels/cpu/run.hpp"
 
 namespace sluice::kernels::cpu {
@@ -6,17 +7,27 @@ namespace {
 
 // Pair i is (x[i * Step], x[i * Step + apart]). Out is x or apart from it, so pairs are independent.
 template <int Step>
-void rotate(const float* x, const float* angles, std::int64_t pairs, std::int64_t apart, float* out) {
+void rotate(const float* x, std::int64_t apart, const float* angles, std::int64_t pairs, float* out,
+            std::int64_t out_apart) {
 #pragma GCC ivdep
     for (std::int64_t i = 0; i < pairs; ++i) {
         const float cos = angles[2 * i], sin = angles[2 * i + 1];
         const float a = x[i * Step], b = x[i * Step + apart];
         out[i * Step] = a * cos - b * sin;
-        out[i * Step + apart] = a * sin + b * cos;
+        out[i * Step + out_apart] = a * sin + b * cos;
     }
 }
 
 }  // namespace
+
+void rotate_neighbours(const float* x, const float* angles, std::int64_t pairs, float* out) {
+    rotate<2>(x, 1, angles, pairs, out, 1);
+}
+
+void rotate_halves(const float* x, std::int64_t apart, const float* angles, std::int64_t pairs, float* out,
+                   std::int64_t out_apart) {
+    rotate<1>(x, apart, angles, pairs, out, out_apart);
+}
 
 void run_rope(const RopeArgs& args, const Execution& execution) {
     const std::int64_t pairs = args.dim / 2;
@@ -28,9 +39,9 @@ void run_rope(const RopeArgs& args, const Execution& execution) {
                 const float* x = args.x + r * args.x_row_stride + h * args.x_head_stride;
                 float* out = args.out + r * args.out_row_stride + h * args.out_head_stride;
                 if (args.interleaved)
-                    rotate<2>(x, angles, pairs, 1, out);
+                    rotate_neighbours(x, angles, pairs, out);
                 else
-                    rotate<1>(x, angles, pairs, pairs, out);
+                    rotate_halves(x, pairs, angles, pairs, out, pairs);
             }
         }
     });

@@ -216,21 +216,30 @@ void Ops::rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, Con
     run("rope", args);
 }
 
-void Ops::store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const {
+void Ops::store_rows(ConstView x, ConstView slots, const Rotation& rotation, View pages) const {
     check_place("store_rows", {x, slots, pages});
     check_matrix(x, "store_rows x");
     check(slots, DType::I32, {x.shape[0]}, "store_rows slots");
-    expect(pages.shape.rank() == 3 && column + x.shape[1] <= pages.shape[2], "store_rows: x {}, pages {}",
+    expect(pages.shape.rank() == 3 && x.shape[1] == pages.shape[2], "store_rows: x {}, pages {}",
            x.shape.text(), pages.shape.text());
+    const auto& [heads, column, dim, interleaved, positions, table] = rotation;
+    if (heads > 0) {
+        check_place("store_rows", {positions, table});
+        check(positions, DType::I32, {x.shape[0]}, "store_rows positions");
+        expect(column + heads * dim <= x.shape[1] && table.shape[1] == dim,
+               "store_rows: x {}, {} heads of {} at {}, table {}", x.shape.text(), heads, dim, column,
+               table.shape.text());
+    }
     kernels::StoreRowsArgs args;
     args.x = x.as<float>();
     args.x_stride = x.row_stride;
     args.rows = x.shape[0];
     args.width = x.shape[1];
     args.slots = slots.as<std::int32_t>();
-    args.pages = pages.as<std::byte>() + static_cast<std::size_t>(column) * size_of(pages.dtype);
+    args.pages = pages.data;
     args.page_dtype = pages.dtype;
     args.page_row_stride = pages.shape[2];
+    args.rotated = {heads, column, dim, interleaved, positions.as<std::int32_t>(), table.as<float>()};
     run("store_rows", args);
 }
 

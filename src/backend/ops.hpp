@@ -147,9 +147,15 @@ public:
     };
     void rope(ConstView x, Heads heads, std::int64_t dim, bool interleaved, ConstView positions,
               ConstView table, View out) const;
-    // x [rows, width] into columns [column, + width) of the rows `slots` of pages [pages, kPageTokens, row
+    // Heads of a row, side by side from `column` on. Where there are none, the rest says nothing.
+    struct Rotation {
+        std::int64_t heads = 0, column = 0, dim = 0;
+        bool interleaved = true;
+        ConstView positions, table;  // as rope takes them
+    };
+    // x [rows, width], its heads rotated on the way, into the rows `slots` of pages [pages, kPageTokens,
     // width].
-    void store_rows(ConstView x, ConstView slots, std::int64_t column, View pages) const;
+    void store_rows(ConstView x, ConstView slots, const Rotation& rotation, View pages) const;
     // q [rows, heads * key_dim] -> out [rows, heads * value_dim].
     void attention(ConstView q, const AttentionRows& rows, const PagedRows& cache,
                    const AttentionShape& shape, View out) const;

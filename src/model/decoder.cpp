@@ -242,15 +242,13 @@ void Decoder::attend(const MlaSpec& spec, const MlaWeights& weights, Rows& rows,
     }
 
     // The token's row in the cache: the normed latent, then the rotated key that all heads share.
-    const std::int64_t latent_at = entry.shape[1] - spec.latent_dim();
-    const View latent = entry.columns(latent_at, spec.kv_rank);
-    const View shared_key = entry.columns(latent_at + spec.kv_rank, spec.rope_dim);
-    const View rotations = space_->rotations.view();
-    const bool interleaved = config_.rope.interleaved;
+    const View token = entry.columns(entry.shape[1] - spec.latent_dim(), spec.latent_dim());
+    const View latent = token.columns(0, spec.kv_rank);
     ops_.rms_norm(latent, weights.kv_norm.view(), config_.norm_eps, latent);
-    ops_.rope(shared_key, {}, spec.rope_dim, interleaved, inputs_.positions, rotations, shared_key);
-    ops_.store_rows(latent, inputs_.slots, 0, cache);
-    ops_.store_rows(shared_key, inputs_.slots, spec.kv_rank, cache);
+    ops_.store_rows(token, inputs_.slots,
+                    {1, spec.kv_rank, spec.rope_dim, config_.rope.interleaved, inputs_.positions,
+                     space_->rotations.view()},
+                    cache);
 
     const View values = take(space_->values, n, heads * spec.v_dim);
     for (const RowBlock& block : inputs_.blocks) {
@@ -290,11 +288,11 @@ void Decoder::attend(const GqaSpec& spec, const GqaWeights& weights, Rows& rows,
     const bool interleaved = config_.rope.interleaved;
     const View rotations = space_->rotations.view();
     const View q = take(space_->q, n, heads * dim);
-    const View keys = entry.columns(heads * dim, kv_heads * dim);
     ops_.rope(entry.columns(0, heads * dim), {heads, dim, dim}, dim, interleaved, inputs_.positions,
               rotations, q);
-    ops_.rope(keys, {kv_heads, dim, dim}, dim, interleaved, inputs_.positions, rotations, keys);
-    ops_.store_rows(entry.columns(heads * dim, 2 * kv_heads * dim), inputs_.slots, 0, cache);
+    // The token's row in the cache: rotated keys, then values.
+    ops_.store_rows(entry.columns(heads * dim, 2 * kv_heads * dim), inputs_.slots,
+                    {kv_heads, 0, dim, interleaved, inputs_.positions, rotations}, cache);
 
     const View values = take(space_->values, n, heads * dim);
     ops_.attention(q, inputs_.attention, {cache, kv_heads * dim},

@@ -69,6 +69,29 @@ TEST_P(OpsTest, AddBiasTakesColumnsOfAWiderMatrix) {
     EXPECT_THROW(ops.add_bias(row(bias), matrix(x, 2, 3)), Error);
 }
 
+// By a quarter of a turn at position 1, where the cosine is 0.
+TEST_P(OpsTest, StoreRowsRotatesHeadsOnTheWay) {
+    std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8}, table = {1, 0, 0, 1};
+    std::vector<float> pages(kernels::kPageTokens * 4, -1);
+    std::array<std::int32_t, 2> slots = {2, 0}, positions = {1, 0};
+    const View cache = dense_view(pages.data(), DType::F32, {1, kernels::kPageTokens, 4});
+    const auto store = [&](std::int64_t heads, std::int64_t column, std::int64_t dim) {
+        const Ops::Rotation rotation{
+            heads, column, dim, true, dense_view(positions.data(), DType::I32, {2}), matrix(table, 2, 2)};
+        ops.store_rows(matrix(x, 2, 4), dense_view(slots.data(), DType::I32, {2}), rotation, cache);
+        return std::vector<float>(pages.begin(), pages.begin() + 12);
+    };
+    EXPECT_EQ(store(1, 2, 2), (std::vector<float>{5, 6, 7, 8, -1, -1, -1, -1, 1, 2, -4, 3}));
+    EXPECT_EQ(store(2, 0, 2), (std::vector<float>{5, 6, 7, 8, -1, -1, -1, -1, -2, 1, -4, 3}));
+    EXPECT_EQ(store(0, 0, 0), (std::vector<float>{5, 6, 7, 8, -1, -1, -1, -1, 1, 2, 3, 4}));
+    EXPECT_EQ(x, (std::vector<float>{1, 2, 3, 4, 5, 6, 7, 8}));
+    EXPECT_THROW(store(2, 1, 2), Error);  // beyond the row
+    EXPECT_THROW(store(1, 0, 4), Error);  // not the table's width
+    std::vector<float> narrow(2);
+    EXPECT_THROW(ops.store_rows(matrix(narrow, 1, 2), dense_view(slots.data(), DType::I32, {1}), {}, cache),
+                 Error);
+}
+
 TEST_P(OpsTest, AttentionLeavesMaskedKeysOut) {
     std::vector<float> pages(kernels::kPageTokens * 2), q = {1}, out(1);
     for (std::size_t p = 0; p < 3; ++p) pages[2 * p + 1] = static_cast<float>(1 + p);  // keys 0, values 1 2 3

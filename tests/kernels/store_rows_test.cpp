@@ -2,6 +2,7 @@
 #include "store_rows_cases.hpp"
 #include "support/guarded.hpp"
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -9,7 +10,22 @@
 namespace sluice::test {
 namespace {
 
-using StoreRows = KernelSuite<StoreRowsArgs>;
+class StoreRows : public KernelSuite<StoreRowsArgs> {
+protected:
+    // A call's x when its family has rotated the heads in place.
+    static std::vector<float> rotated(const StoreRowsCall& call) {
+        std::vector<float> x = call.x;
+        const StoreRowsCase& c = call.size;
+        float* heads = x.data() + c.column;
+        const RopeArgs args{
+            heads,  call.x_stride, c.dim, heads,         call.x_stride,         c.dim,
+            c.rows, c.heads,       c.dim, c.interleaved, call.positions.data(), call.table.data()};
+        run_to_end(choose(at(GetParam()).family, args, this_machine()), args);
+        return x;
+    }
+    // That a call stores what its family's rope and rounding make of x, and nothing else.
+    void check(const StoreRowsCase& c) const;
+};
 
 // Of the element stored there.
 float value_at(const StoreRowsCall& call, std::int64_t slot, std::int64_t i) {
@@ -27,28 +43,67 @@ float rounded(float value, DType dtype) {
     }
 }
 
-TEST_P(StoreRows, WritesRowsToTheirSlotsAlone) {
-    for (const StoreRowsCase& c : checked(store_rows_cases())) {
-        StoreRowsCall call(c);
-        run(call.args(), 2);
-        call.floats.expect_untouched_around();
-        call.halves.expect_untouched_around();
-        call.codes.expect_untouched_around();
-        std::vector<bool> written(static_cast<std::size_t>(call.slots_held));
-        for (std::int64_t r = 0; r < c.rows; ++r) {
-            const std::int32_t slot = call.slots[static_cast<std::size_t>(r)];
-            written[static_cast<std::size_t>(slot)] = true;
-            for (std::int64_t i = 0; i < c.width; ++i) {
-                const float x = call.x[static_cast<std::size_t>(r * call.x_stride + i)];
-                ASSERT_EQ(std::bit_cast<std::uint32_t>(value_at(call, slot, i)),
-                          std::bit_cast<std::uint32_t>(rounded(x, c.dtype)))
-                    << c.name();
-            }
+void StoreRows::check(const StoreRowsCase& c) const {
+    StoreRowsCall call(c);
+    run(call.args(), 2);
+    call.floats.expect_untouched_around();
+    call.halves.expect_untouched_around();
+    call.codes.expect_untouched_around();
+    const std::vector<float> all = rotated(call);
+    std::vector<bool> written(static_cast<std::size_t>(call.slots_held));
+    for (std::int64_t r = 0; r < c.rows; ++r) {
+        const std::int32_t slot = call.slots[static_cast<std::size_t>(r)];
+        written[static_cast<std::size_t>(slot)] = true;
+        for (std::int64_t i = 0; i < c.width; ++i) {
+            const float x = all[static_cast<std::size_t>(r * call.x_stride + i)];
+            ASSERT_EQ(std::bit_cast<std::uint32_t>(value_at(call, slot, i)),
+                      std::bit_cast<std::uint32_t>(rounded(x, c.dtype)))
+                << c.name() << ": column " << i;
         }
-        for (std::int64_t slot = 0; slot < call.slots_held; ++slot) {
-            if (written[static_cast<std::size_t>(slot)]) continue;
-            ASSERT_TRUE(std::isnan(value_at(call, slot, 0)))
-                << c.name() << ": slot " << slot << " was written";
+    }
+    for (std::int64_t slot = 0; slot < call.slots_held; ++slot) {
+        if (written[static_cast<std::size_t>(slot)]) continue;
+        ASSERT_TRUE(std::isnan(value_at(call, slot, 0))) << c.name() << ": slot " << slot << " was written";
+    }
+}
+
+TEST_P(StoreRows, WritesRowsToTheirSlotsAlone) {
+    for (const StoreRowsCase& c : checked(store_rows_cases())) ASSERT_NO_FATAL_FAILURE(check(c));
+}
+
+// Heads of any number, width and place, in rows on multiples of four elements and others.
+TEST_P(StoreRows, RotatesHeadsAnywhere) {
+    Noise noise(5);
+    for (int i = 0; i < 300; ++i) {
+        StoreRowsCase c;
+        c.large = noise.below(2) == 0;
+        const std::int64_t step = c.large ? 4 : 1;
+        c.rows = 1 + noise.below(5);
+        c.heads = noise.below(5);
+        c.dim = 2 * step * (1 + noise.below(20));
+        c.column = step * noise.below(12);
+        c.width = c.column + c.heads * c.dim + step * noise.below(12);
+        if (c.width == 0) continue;
+        c.dtype = std::array{DType::F32, DType::BF16, DType::F8E4M3}[static_cast<std::size_t>(i % 3)];
+        c.interleaved = noise.below(2) == 0;
+        ASSERT_NO_FATAL_FAILURE(check(c));
+    }
+}
+
+TEST_P(StoreRows, RotatesAsTheReference) {
+    for (const StoreRowsCase& c : checked(store_rows_cases())) {
+        StoreRowsCase exact = c;
+        exact.dtype = DType::F32;
+        StoreRowsCall call(c), want(exact);
+        run(call.args(), 2);
+        reference(want.args());
+        for (const std::int32_t slot : call.slots) {
+            for (std::int64_t i = 0; i < c.width; ++i) {
+                // Two products and a sum of numbers up to 1; rounding keeps their order.
+                const float value = want.floats.at(slot, i), bound = 0x1p-21F;
+                ASSERT_GE(value_at(call, slot, i), rounded(value - bound, c.dtype)) << c.name();
+                ASSERT_LE(value_at(call, slot, i), rounded(value + bound, c.dtype)) << c.name();
+            }
         }
     }
 }
@@ -71,7 +126,7 @@ TEST_P(StoreRows, RoundsBf16ToNearestEven) {
     const std::vector<std::int32_t> slot = {1};
     const auto width = static_cast<std::int64_t>(x.size());
     Guarded<bf16> pages(2, width);
-    run({x.data(), width, 1, width, slot.data(), pages.data(), DType::BF16, width});
+    run({x.data(), width, 1, width, slot.data(), pages.data(), DType::BF16, width, {}});
     pages.expect_untouched_around();
     for (std::int64_t i = 0; i < width; ++i) {
         EXPECT_EQ(pages.at(1, i), want[static_cast<std::size_t>(i)]) << "element " << i;
@@ -83,11 +138,16 @@ TEST_P(StoreRows, KeepsNaN) {
     const std::vector<float> x(20, std::bit_cast<float>(0x7f800001U));
     const std::vector<std::int32_t> slot = {0};
     std::vector<bf16> pages(20);
-    run({x.data(), 20, 1, 20, slot.data(), pages.data(), DType::BF16, 20});
+    run({x.data(), 20, 1, 20, slot.data(), pages.data(), DType::BF16, 20, {}});
     for (const bf16 bits : pages) EXPECT_TRUE(std::isnan(to_float(bits)));
     std::vector<fp8> codes(20);
-    run({x.data(), 20, 1, 20, slot.data(), codes.data(), DType::F8E4M3, 20});
+    run({x.data(), 20, 1, 20, slot.data(), codes.data(), DType::F8E4M3, 20, {}});
     for (const fp8 code : codes) EXPECT_TRUE(std::isnan(fp8_to_float(code)));
+    const std::vector<float> table = rope_table(1, 8);
+    const RotatedHeads heads{2, 1, 8, true, slot.data(), table.data()};
+    std::vector<float> floats(20);
+    run({x.data(), 20, 1, 20, slot.data(), floats.data(), DType::F32, 20, heads});
+    for (const float value : floats) EXPECT_TRUE(std::isnan(value));
 }
 
 // Every code's value, the middles between two (to even) and what lies just beside these; what is greater than
@@ -108,7 +168,7 @@ TEST_P(StoreRows, RoundsE4m3ToNearestEvenAndSaturates) {
     const std::vector<std::int32_t> slot = {1};
     const auto width = static_cast<std::int64_t>(x.size());
     Guarded<fp8> pages(2, width);
-    run({x.data(), width, 1, width, slot.data(), pages.data(), DType::F8E4M3, width});
+    run({x.data(), width, 1, width, slot.data(), pages.data(), DType::F8E4M3, width, {}});
     pages.expect_untouched_around();
     for (std::int64_t i = 0; i < width; ++i) {
         const float value = x[static_cast<std::size_t>(i)];
@@ -121,10 +181,11 @@ TEST_P(StoreRows, ThreadsDoNotMatter) {
     const std::int64_t rows = 500, width = 576;
     std::vector<std::int32_t> slots;
     for (int r = 0; r < rows; ++r) slots.push_back(r * 7 % 500);  // 7 and 500 have no common factor
-    const std::vector<float> x = Noise(4).vector(rows * width);
+    const std::vector<float> x = Noise(4).vector(rows * width), table = rope_table(rows, 64);
+    const RotatedHeads heads{1, 512, 64, true, slots.data(), table.data()};
     std::vector<bf16> one(x.size()), three(x.size());
-    run({x.data(), width, rows, width, slots.data(), one.data(), DType::BF16, width}, 1);
-    run({x.data(), width, rows, width, slots.data(), three.data(), DType::BF16, width}, 3);
+    run({x.data(), width, rows, width, slots.data(), one.data(), DType::BF16, width, heads}, 1);
+    run({x.data(), width, rows, width, slots.data(), three.data(), DType::BF16, width, heads}, 3);
     EXPECT_TRUE(same_bits(one, three));
     EXPECT_EQ(one[7 * 576 + 5], to_bf16(x[576 + 5]));
 }
