@@ -41,7 +41,7 @@ struct Batch {
     const std::byte* weight[kMostWeights] = {};
     bool marked = false;  // whether some of them has a mark that is no 1
     // Rows are converted to codes of e4m3, for tensor cores that multiply codes of weights as they are; else
-    // to bfloat16.
+    // to bfloat16, which takes more: scratch is planned for that, and run_batch() decides.
     bool coded_rows = false;
 
     constexpr int all_rows() const { return offsets == nullptr ? weights * rows : rows; }

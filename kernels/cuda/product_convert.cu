@@ -36,9 +36,23 @@ __device__ __forceinline__ std::uint32_t four_e4m3(const float (&v)[4], float sc
            static_cast<std::uint32_t>(pack_e4m3(v[2] / scale, v[3] / scale)) << 16;
 }
 
-// A row's stage a warp. `Coded`: the weight is codes. As bfloat16, k then enters a product in the order in
-// which they are decoded: of sixteen, lane t of four has 4t, 4t + 1 (where columns 2t, 2t + 1 of a tile
-// stand) and 4t + 2, 4t + 3.
+// The lane's four values of a stage as bfloat16. Where the weight is codes (`Coded`), k enters a product in
+// the order in which these are decoded: of sixteen, lane t of four has 4t, 4t + 1 (where columns 2t, 2t + 1
+// of a tile stand) and 4t + 2, 4t + 3.
+template <bool Coded>
+__device__ __forceinline__ void store_bf16(const float (&v)[4], std::byte* stage) {
+    const int lane = lane_of_thread();
+    const std::uint32_t low = pack_bf16(v[0], v[1]), high = pack_bf16(v[2], v[3]);
+    if constexpr (Coded) {
+        auto* sixteen = reinterpret_cast<std::uint32_t*>(stage) + lane / 4 * 8;
+        sixteen[lane % 4] = low;
+        sixteen[lane % 4 + 4] = high;
+    } else {
+        reinterpret_cast<uint2*>(stage)[lane] = make_uint2(low, high);
+    }
+}
+
+// A row's stage a warp.
 template <bool Coded, bool CodedRows>
 __global__ void __launch_bounds__(kMostThreadsOfBlock) convert(const __grid_constant__ Batch batch) {
     constexpr Format kFormat = Coded ? Format::Fp8 : Format::Bf16;
@@ -68,20 +82,13 @@ __global__ void __launch_bounds__(kMostThreadsOfBlock) convert(const __grid_cons
     for (int j = 0; j < 4; ++j) v[j] = first + j < block.end_col ? x[first + j] : 0.0F;
     if constexpr (CodedRows) {
         reinterpret_cast<std::uint32_t*>(out)[lane] = four_e4m3(v, scale);
-        return;
-    }
-    if (Coded && batch.shape.products == Products::Fp8) {
-        const std::uint32_t codes = four_e4m3(v, scale);
-#pragma unroll
-        for (int j = 0; j < 4; ++j) v[j] = e4m3_to_float(static_cast<fp8>(codes >> 8 * j));
-    }
-    const std::uint32_t low = pack_bf16(v[0], v[1]), high = pack_bf16(v[2], v[3]);
-    if constexpr (Coded) {
-        auto* sixteen = reinterpret_cast<std::uint32_t*>(out) + lane / 4 * 8;
-        sixteen[lane % 4] = low;
-        sixteen[lane % 4 + 4] = high;
     } else {
-        reinterpret_cast<uint2*>(out)[lane] = make_uint2(low, high);
+        if (Coded && batch.shape.products == Products::Fp8) {
+            const std::uint32_t codes = four_e4m3(v, scale);
+#pragma unroll
+            for (int j = 0; j < 4; ++j) v[j] = e4m3_to_float(static_cast<fp8>(codes >> 8 * j));
+        }
+        store_bf16<Coded>(v, out);
     }
 }
 

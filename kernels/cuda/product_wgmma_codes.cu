@@ -82,6 +82,7 @@ __device__ __forceinline__ void multiply_block_of_codes(const Batch& batch) {
     if (work.tile.rows <= 0) return;
 
     constexpr int kAhead = T::kStages - 2;
+    static_assert(kAhead >= 2, "two stages are waited for at once");
     std::byte* memory = swizzled_shared();
     const int begin = work.begin_of(work.first_part), end = work.begin_of(work.last_part + 1);
     const auto slot = [&](int stage) {

@@ -1,6 +1,8 @@
 #include "bench/kernel_bench.hpp"
 #include "kernels/product_cases.hpp"
 
+#include <utility>
+
 namespace sluice::bench {
 namespace {
 

@@ -55,15 +55,17 @@ __global__ void multiply(const bf16* a, const bf16* b, bool b_is_transposed, flo
     for (int i = 0; i < 4; ++i) c[(lane / 4 + i / 2 * 8) * 8 + lane % 4 * 2 + i % 2] = sums[i];
 }
 
-__device__ void load_swizzled(const void* from, int rows, std::byte* to) {
-    for (int i = static_cast<int>(threadIdx.x); i < rows * 8; i += kWarpgroup)
+template <int Rows>
+__device__ void load_swizzled(const void* from, std::byte* to) {
+    for (int i = static_cast<int>(threadIdx.x); i < Rows * 8; i += kWarpgroup)
         copy_async(to + i / 8 * 128 + ((i ^ i / 8) & 7) * 16, static_cast<const std::byte*>(from) + 16 * i);
 }
 
-// Both tiles as they lie in memory, rows of 128 bytes, when this returns.
-__device__ void load_both(const void* a, std::byte* left, const void* b, int rows, std::byte* right) {
-    load_swizzled(a, kWgmmaOutputs, left);
-    load_swizzled(b, rows, right);
+// Two tiles of rows of 128 bytes: products may read them when this returns.
+template <int Tiles>
+__device__ void load_both(const void* a, std::byte* left, const void* b, std::byte* right) {
+    load_swizzled<kWgmmaOutputs>(a, left);
+    load_swizzled<8 * Tiles>(b, right);
     commit_copies();
     wait_copies<0>();
     show_copies();
@@ -86,7 +88,7 @@ template <int Tiles, bool FromRegisters>
 __global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, const bf16* b, float* c) {
     if constexpr (kHasWgmma) {
         std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
-        load_both(a, left, b, 8 * Tiles, right);
+        load_both<Tiles>(a, left, b, right);
         const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
         float sums[Tiles][4] = {};
         if constexpr (FromRegisters) {
@@ -125,7 +127,7 @@ template <int Tiles>
 __global__ void __launch_bounds__(kWarpgroup) multiply_codes_warpgroup(const fp8* a, const fp8* b, float* c) {
     if constexpr (kHasWgmma) {
         std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
-        load_both(a, left, b, 8 * Tiles, right);
+        load_both<Tiles>(a, left, b, right);
         float sums[Tiles][4];
 #pragma unroll
         for (int n = 0; n < Tiles; ++n) {

@@ -40,6 +40,8 @@ const std::vector<Kind>& all_kinds() {
         {"int8, float32 products", I8, 1, 400, 5, 137, false, Products::F32, false, false},
         {"fp8, blocks of panels, offsets", F8E4M3, 32, 128, 16, 37, false, Products::Bf16, false, false},
         {"int8, blocks of panels", I8, 48, 200, 0, 0, false, Products::Bf16, false, false},
+        {"fp8 transposed, fp8 activations, wide odd blocks", F8E4M3, 24, 200, 7, 3, true, Products::Fp8,
+         false, false},
     };
     return kinds;
 }
@@ -167,30 +169,43 @@ std::vector<double> seen_activations(const TestWeight& weight, const float* x, s
 
 namespace {
 
-// How far tensor cores may be that add 32 products of codes at a time to what they have: of each addend they
-// keep what is not below 2^-13 of the largest one's power of two (DeepSeek-V3 Technical Report,
-// arXiv:2412.19437, 3.5.2). Stages of 128 columns, of one k block, are added for themselves.
+// How far tensor cores may be that add 32 products of codes at a time to what they have. All are shifted to
+// the largest exponent, and fourteen bits of each are kept, and of what comes out (DeepSeek-V3 Technical
+// Report, arXiv:2412.19437, 3.5.2). A subnormal code has the exponent of the least normal one. Stages of 128
+// columns, of one k block, are added for themselves.
 double few_bits_bound(const TestWeight& weight, const std::vector<double>& x, std::int64_t row,
                       std::int64_t begin, std::int64_t end) {
     constexpr std::int64_t kStage = 128, kAtOnce = 32;
+    constexpr double kLost = 0x1p-13, kLeastNormal = 0x1p-6;
+    const Kind& kind = weight.kind;
     double all = 0;
-    for (std::int64_t stage = begin; stage < end;) {
-        const std::int64_t left =
-            weight.kind.block_cols - (stage + weight.kind.col_offset) % weight.kind.block_cols;
-        const std::int64_t stop = std::min({end, stage + kStage, stage + left});
-        double sum = 0, bound = 0;
-        for (std::int64_t first = stage; first < stage + kStage; first += kAtOnce) {
-            double largest = std::fabs(sum) + bound;
-            int addends = 1;
-            for (std::int64_t col = first; col < std::min(first + kAtOnce, stop); ++col, ++addends) {
-                const double term = x[static_cast<std::size_t>(col - begin)] * weight.value(row, col);
-                largest = std::max(largest, std::fabs(term));
-                sum += term;
+    for (std::int64_t block = begin, next = 0; block < end; block = next) {
+        next = std::min(end, block + kind.block_cols - (block + kind.col_offset) % kind.block_cols);
+        const auto seen = [&](std::int64_t col) {
+            return std::fabs(x[static_cast<std::size_t>(col - begin)]);
+        };
+        // The largest is code 448, or at least 224 where scales are powers of two.
+        double x_scale = 0;
+        for (std::int64_t col = block; col < next; ++col)
+            x_scale = std::max(x_scale, seen(col) / (kind.power_of_two_scales ? 224 : 448));
+        for (std::int64_t stage = block; stage < next; stage += kStage) {
+            double sum = 0, bound = 0;
+            for (std::int64_t first = stage; first < stage + kStage; first += kAtOnce) {
+                double largest = std::fabs(sum) + bound;
+                int addends = 1;
+                for (std::int64_t col = first; col < std::min(first + kAtOnce, next); ++col, ++addends) {
+                    const double value = weight.value(row, col);
+                    if (seen(col) == 0 || value == 0) continue;
+                    sum += x[static_cast<std::size_t>(col - begin)] * value;
+                    largest = std::max(largest,
+                                       std::max(seen(col), kLeastNormal * x_scale) *
+                                           std::max(std::fabs(value), kLeastNormal * weight.scale(row, col)));
+                }
+                bound += addends * kLost * largest;
+                bound += kLost * (std::fabs(sum) + bound);
             }
-            bound += addends * 0x1p-13 * largest;
+            all += bound;
         }
-        all += bound;
-        stage = stop;
     }
     return all;
 }

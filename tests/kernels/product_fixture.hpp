@@ -38,6 +38,7 @@ public:
     HostMatrix whole() const { return slice(0, n, 0, k); }
     // As the products must use it: rounded as the kind says, the scale multiplied in double.
     double value(std::int64_t row, std::int64_t col) const;
+    double scale(std::int64_t row, std::int64_t col) const;                 // 1 where there are none
     void set_code(std::int64_t row, std::int64_t col, std::uint32_t bits);  // raw bits of the stored dtype
     bool quantised() const;
 
@@ -53,7 +54,6 @@ private:
     std::int64_t stored_cols() const { return k + kind.col_offset; }
     std::int64_t scale_rows() const { return (stored_rows() + kind.block_rows - 1) / kind.block_rows; }
     std::int64_t scale_cols() const { return (stored_cols() + kind.block_cols - 1) / kind.block_cols; }
-    double scale(std::int64_t row, std::int64_t col) const;
 
     std::vector<std::byte> values_;
     std::vector<float> scales_;

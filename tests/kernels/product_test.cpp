@@ -293,9 +293,11 @@ TEST_P(Product, AllCodesAreDecodedExactly) {
 }
 
 TEST_P(Product, AScaleThatIsNoNumberReachesItsOutputs) {
-    for (const DType dtype : {DType::F8E4M3, DType::I8}) {
+    for (const auto& [dtype, products] : {std::pair{DType::F8E4M3, Products::Bf16},
+                                          {DType::F8E4M3, Products::Fp8},
+                                          {DType::I8, Products::Bf16}}) {
         for (const std::int64_t rows : {1, 30}) {
-            const Kind kind{"scales", dtype, 1, 400, 0, 0, false, Products::Bf16, false, false};
+            const Kind kind{"scales", dtype, 1, 400, 0, 0, false, products, false, false};
             const TestWeight weight(kind, 20, 600, 3);
             HostMatrix matrix = weight.whole();
             std::vector<float> scales(2 * 20, 0.5F);

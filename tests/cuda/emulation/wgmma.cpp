@@ -77,10 +77,6 @@ float value(const Operand& operand, int row, int column) {
     return to_float(bits);
 }
 
-float code_value(const Operand& operand, int row, int column) {
-    return fp8_to_float(static_cast<fp8>(*byte_of(operand, row, column)));
-}
-
 // Of all bits that an operand has.
 std::uint64_t digest(const Operand& operand, int rows) {
     std::uint64_t all = 0;
@@ -146,18 +142,45 @@ void add(std::vector<float>& values, const Rows& a, const Operand& b) {
     });
 }
 
-// Everything is shifted to the exponent of the largest addend, whose fourteen highest bits are kept.
-float add_few_bits(const std::vector<double>& addends) {
-    double largest = 0;
-    for (const double each : addends) {
-        if (!std::isfinite(each)) return std::numeric_limits<float>::quiet_NaN();
-        largest = std::max(largest, std::fabs(each));
+// A code's value and its exponent; subnormals have that of the least normal one.
+struct Code {
+    float value = 0;
+    int exponent = 0;
+};
+
+const Code& code_of(const Operand& operand, int row, int column) {
+    static const std::array<Code, 256> codes = [] {
+        std::array<Code, 256> all;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const float value = fp8_to_float(static_cast<fp8>(i));
+            all[i] = {value, std::max(std::ilogb(value), -6)};
+        }
+        return all;
+    }();
+    return codes[static_cast<std::size_t>(*byte_of(operand, row, column))];
+}
+
+struct Addend {
+    double value = 0;
+    int exponent = 0;
+};
+
+// All are shifted to the largest exponent, where fourteen bits of each are kept, and so many of their sum.
+float add_few_bits(const std::vector<Addend>& addends) {
+    constexpr int kBits = 13;  // behind the leading one
+    int largest = std::numeric_limits<int>::min();
+    for (const Addend& each : addends) {
+        if (!std::isfinite(each.value)) return std::numeric_limits<float>::quiet_NaN();
+        if (each.value != 0) largest = std::max(largest, each.exponent);
     }
-    if (largest == 0) return 0;
-    const double unit = std::ldexp(1.0, std::ilogb(largest) - 13);
     double sum = 0;
-    for (const double each : addends) sum += std::floor(each / unit) * unit;
-    return static_cast<float>(sum);
+    const double units = std::ldexp(1.0, kBits - largest);
+    for (const Addend& each : addends) {
+        if (each.value != 0) sum += std::trunc(each.value * units);
+    }
+    if (sum == 0) return 0;
+    const int excess = std::max(std::ilogb(sum) - kBits, 0);
+    return static_cast<float>(std::ldexp(std::trunc(std::ldexp(sum, -excess)), excess + largest - kBits));
 }
 
 struct Fragment {
@@ -238,12 +261,14 @@ void multiply_async(float* sums, int tiles, const std::uint32_t (&a)[4], const O
 void multiply_codes_async(float* sums, int tiles, const Operand& a, const Operand& b, bool fresh) {
     std::vector<float>& values = begin(this_thread(), sums, tiles, a, b);
     if (fresh) std::fill(values.begin(), values.end(), 0.0F);
-    std::vector<double> addends;
+    std::vector<Addend> addends;
     for_each_sum(values, [&](std::size_t half, int column, float& sum) {
-        addends.assign(1, sum);
-        for (int k = 0; k < kBytes; ++k)
-            addends.push_back(static_cast<double>(code_value(a, row_of_lane(half), k)) *
-                              code_value(b, column, k));
+        addends.assign(1, {sum, std::ilogb(sum)});
+        for (int k = 0; k < kBytes; ++k) {
+            const Code &left = code_of(a, row_of_lane(half), k), &right = code_of(b, column, k);
+            addends.push_back(
+                {static_cast<double>(left.value) * right.value, left.exponent + right.exponent});
+        }
         sum = add_few_bits(addends);
     });
 }
