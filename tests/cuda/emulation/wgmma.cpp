@@ -168,11 +168,13 @@ struct Addend {
 // All are shifted to the largest exponent, where fourteen bits of each are kept, and so many of their sum.
 float add_few_bits(const std::vector<Addend>& addends) {
     constexpr int kBits = 13;  // behind the leading one
-    int largest = std::numeric_limits<int>::min();
+    constexpr int kNone = std::numeric_limits<int>::min();
+    int largest = kNone;
     for (const Addend& each : addends) {
         if (!std::isfinite(each.value)) return std::numeric_limits<float>::quiet_NaN();
         if (each.value != 0) largest = std::max(largest, each.exponent);
     }
+    if (largest == kNone) return 0;
     double sum = 0;
     const double units = std::ldexp(1.0, kBits - largest);
     for (const Addend& each : addends) {
