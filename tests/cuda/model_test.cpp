@@ -9,7 +9,7 @@
 #include "kernels/kernel.hpp"
 #include "model/comparison.hpp"
 #include "model/op_workspace.hpp"
-#include "support/goldens.hpp"
+#include "model/quantised_rows.hpp"
 #include "support/small_model.hpp"
 
 #include <gtest/gtest.h>
@@ -144,35 +144,9 @@ TEST_P(CudaJob, WeightsLieSideBySideInOneClaim) {
               static_cast<std::ptrdiff_t>(weights.bytes.packed));
 }
 
-// As Fp8Activations.AreQuantisedAsTheReferenceDoes of tests/model, whose bound this is; also where tensor
-// cores multiply codes and keep few bits of their sums.
+// Also where tensor cores multiply codes and keep few bits of their sums.
 TEST_P(CudaJob, RowsOfFp8AreQuantisedAsTheReferenceDoes) {
-    const auto ranks = make_self();
-    const SmallModelOptions plain{.family = Family::Reference, .kv_dtype = DType::F32};
-    SmallModelOptions quantised = plain;
-    quantised.gemm = Products::Fp8;
-    SmallModel gpu(GetParam(), {.family = Family::Cuda, .gemm = Products::Fp8, .rows = 80, .logit_rows = 80},
-                   *ranks);
-    SmallModel reference(GetParam(), quantised, *ranks);
-    SmallModel unquantised(GetParam(), plain, *ranks);
-    Difference to_reference;
-    Difference by_quantising;
-    for (const GoldenPrompt& prompt : read_goldens("deepseek-v3-tiny").prompts) {
-        const std::int64_t length = std::min<std::int64_t>(prompt.ids.shape[0], 32);
-        const auto ids = std::span(prompt.ids.values).first(static_cast<std::size_t>(length));
-        Choices choices[3];
-        const std::vector<float> a = gpu.logits(ids, 0, &choices[0]);
-        const std::vector<float> b = reference.logits(ids, 0, &choices[1]);
-        const std::vector<float> c = unquantised.logits(ids, 0, &choices[2]);
-        const std::int64_t same =
-            std::min(first_flip(choices[0], choices[1], length), first_flip(choices[1], choices[2], length));
-        const auto count = static_cast<std::size_t>(same * gpu.config().vocab);
-        compare(std::span(a).first(count), std::span(b).first(count), to_reference);
-        compare(std::span(b).first(count), std::span(c).first(count), by_quantising);
-    }
-    RecordProperty("share", std::to_string(std::sqrt(to_reference.squares / by_quantising.squares)));
-    EXPECT_GE(to_reference.values, 20 * gpu.config().vocab) << "too little was compared";
-    EXPECT_LT(std::sqrt(to_reference.squares), 0.85 * std::sqrt(by_quantising.squares));
+    expect_rows_quantised_as_the_reference_does({.family = Family::Cuda, .rows = 80, .logit_rows = 80}, 32);
 }
 
 // Sampling, filters that reach beyond the candidates, penalties, log-probabilities and sums over ranks.

@@ -18,6 +18,7 @@
 // sigma; hence a share of 1.2 instead of 1/2, and again eight times that for a single logit.
 #include "core/random.hpp"
 #include "model/comparison.hpp"
+#include "model/quantised_rows.hpp"
 #include "support/goldens.hpp"
 #include "support/small_model.hpp"
 
@@ -178,36 +179,8 @@ TEST(Fp8Activations, AgreeWithTheGoldens) {
     EXPECT_NEAR(std::exp((found.nll - found.golden_nll) / found.tokens), 1, 0.005);
 }
 
-// Both sides quantise activations alike; they differ in the order of float32 sums, and in bfloat16 where
-// activations are not quantised (the head, kv_b's halves). Quantisation is a staircase: a relative
-// difference of 2^-9 moves one value in thirty by a whole step of 2^-4, layer after layer. Were the steps
-// independent, the distance would be 1.4 times what quantising moves the reference itself; without
-// quantisation in the fast path, 1.0. Alike, it is below.
 TEST(Fp8Activations, AreQuantisedAsTheReferenceDoes) {
-    const auto ranks = make_self();
-    const SmallModelOptions plain{.family = kernels::Family::Reference, .kv_dtype = DType::F32};
-    SmallModel fast("v3", {.gemm = Products::Fp8, .kv_dtype = DType::F32, .threads = 2}, *ranks);
-    SmallModel reference("v3", {.family = plain.family, .gemm = Products::Fp8, .kv_dtype = DType::F32},
-                         *ranks);
-    SmallModel unquantised("v3", plain, *ranks);
-    Difference to_reference;
-    Difference by_quantising;
-    for (const GoldenPrompt& prompt : read_goldens("deepseek-v3-tiny").prompts) {
-        if (prompt.ids.shape[0] > 300) continue;
-        Choices choices[3];
-        const std::vector<float> a = fast.logits(prompt.ids.values, 0, &choices[0]);
-        const std::vector<float> b = reference.logits(prompt.ids.values, 0, &choices[1]);
-        const std::vector<float> c = unquantised.logits(prompt.ids.values, 0, &choices[2]);
-        const std::int64_t tokens = prompt.ids.shape[0];
-        const std::int64_t same =
-            std::min(first_flip(choices[0], choices[1], tokens), first_flip(choices[1], choices[2], tokens));
-        const auto count = static_cast<std::size_t>(same * fast.config().vocab);
-        compare(std::span(a).first(count), std::span(b).first(count), to_reference);
-        compare(std::span(b).first(count), std::span(c).first(count), by_quantising);
-    }
-    RecordProperty("share", std::to_string(std::sqrt(to_reference.squares / by_quantising.squares)));
-    EXPECT_GT(to_reference.values, 20 * fast.config().vocab) << "too little was compared";
-    EXPECT_LT(std::sqrt(to_reference.squares), 0.85 * std::sqrt(by_quantising.squares));
+    expect_rows_quantised_as_the_reference_does({.kv_dtype = DType::F32, .threads = 2}, 300);
 }
 
 }  // namespace
