@@ -184,8 +184,8 @@ __device__ __forceinline__ void multiply_async(float (&c)[Tiles][4], const std::
 }
 
 // c[64, 8 * Tiles] += a[64, 32] b[32, 8 * Tiles] in e4m3, as the first of these; `Fresh`: = instead. Sums
-// keep some 14 bits on the way (DeepSeek-V3 Technical Report, arXiv:2412.19437, 3.5.2), so that those of a k
-// block are to be added to others outside.
+// keep some 14 bits on the way (DeepSeek-V3 Technical Report, arXiv:2412.19437, 3.5.2), so that few
+// products should be added here.
 template <bool Fresh, int Tiles>
 __device__ __forceinline__ void multiply_codes_async(float (&c)[Tiles][4], const Operand& a,
                                                      const Operand& b) {

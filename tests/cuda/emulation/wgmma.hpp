@@ -17,11 +17,11 @@ struct Operand {
     bool operator==(const Operand&) const = default;
 };
 
-void fence_registers(const float* sums);
+void fence_registers(const float* at);
 void write_registers();
 void commit_products();
 void wait_products(int most_pending);
-void take_sums(float* sums);
+void take_sums(float* at);
 void multiply_async(float* sums, int tiles, const Operand& a, const Operand& b);
 void multiply_async(float* sums, int tiles, const std::uint32_t (&a)[4], const Operand& b);
 void multiply_codes_async(float* sums, int tiles, const Operand& a, const Operand& b, bool fresh);
