@@ -7,6 +7,7 @@ namespace {
 
 template <bool Whole>
 __global__ void add_bias_rows(BiasArgs args) {
+    join_stream();
     const std::int64_t i = grid_column();
     if (i >= args.width) return;
     float* row = args.x + grid_row() * args.x_stride;

@@ -19,6 +19,7 @@ __device__ float* slots_of(const AttentionCall& call) {
 // At least one block of a processor for tiles of many columns, two for others.
 template <class Tile>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kColumns > 128 ? 1 : 2) attend(AttentionCall call) {
+    join_stream();
     const TilePlace place = find_tile(call, static_cast<int>(blockIdx.x), Tile::kPairs);
     if (place.sequence < 0) return;
     Attend<Tile> tile(call, place, static_cast<int>(blockIdx.y), dynamic_shared<bf16>(),
@@ -29,6 +30,7 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kColumns > 128 ? 1 : 2) 
 // Adds the chunks of a tile in order: a warp for each pair.
 template <class Tile>
 __global__ void __launch_bounds__(4 * kWarp) merge_chunks(AttentionCall call) {
+    join_stream();
     const TilePlace place = find_tile(call, static_cast<int>(blockIdx.x), Tile::kPairs);
     if (place.sequence < 0) return;
     const SequenceRows& sequence = call.args.sequences.data()[place.sequence];

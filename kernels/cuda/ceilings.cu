@@ -31,6 +31,7 @@ __device__ __forceinline__ void load_piece(const float* values, Quad (&quads)[kT
 }
 
 __global__ void __launch_bounds__(kPieceThreads) read_piece(const float* values, float* sums) {
+    join_stream();
     struct Shared {
         float sums[kMostWarps];
     };
@@ -44,6 +45,7 @@ __global__ void __launch_bounds__(kPieceThreads) read_piece(const float* values,
 }
 
 __global__ void __launch_bounds__(kPieceThreads) copy_piece(const float* from, float* to) {
+    join_stream();
     Quad quads[kThreadQuads];
     load_piece(from, quads);
 #pragma unroll
@@ -57,6 +59,7 @@ __device__ __forceinline__ std::uint32_t pair_at(const bf16* p) {
 
 __global__ void __launch_bounds__(kMultiplyThreads, kBlocksOfProcessor)
     multiply_tile(const bf16* a, const bf16* b, std::int64_t rounds, float* sums) {
+    join_stream();
     const int g = lane_of_thread() / 4, t = lane_of_thread() % 4;  // as mma.cuh names them
     const bf16 *left = a + g * 16 + 2 * t, *right = b + g * 16 + 2 * t;
     const std::uint32_t rows[4] = {pair_at(left), pair_at(left + 8 * 16), pair_at(left + 8),

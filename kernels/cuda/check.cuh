@@ -11,8 +11,9 @@ namespace sluice::kernels::cuda {
 void allow_shared_memory(const void* kernel, int bytes);
 // Whether the program holds kernels that this device runs.
 cudaError_t find_kernels();
-// Whether those that it runs were compiled with wgmma.
+// Whether those that it runs were compiled with wgmma, and so that launches may overlap.
 bool find_wgmma();
+bool find_overlap();
 
 inline void check(cudaError_t result, const char* call, const char* file, int line) {
     if (result != cudaSuccess) fail_call(result, call, file, line);

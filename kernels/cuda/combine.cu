@@ -61,6 +61,7 @@ __device__ __forceinline__ Quad plus(const Quad& a, const Quad& b) {
 // neighbour is to come; at the end what is pending is added from the right.
 template <bool Whole>
 __global__ void combine_rows(CombineArgs args, FirstExperts first) {
+    join_stream();
     const std::int64_t r = grid_row(), i = grid_column();
     Choices& choices = shared<Choices>();
     find_choices(args, first, r, choices);

@@ -3,7 +3,9 @@
 #include "core/error.hpp"
 #include "kernels/cuda/check.cuh"
 
+#include <cstdlib>
 #include <map>
+#include <string_view>
 #include <utility>
 
 namespace sluice::kernels::cuda {
@@ -20,6 +22,14 @@ bool ask_thread() {
         cudaGetDeviceCount(&count) == cudaSuccess && count > 0 && cudaGetDevice(&device) == cudaSuccess;
     if (!some) cudaGetLastError();  // or the next check would find it
     return some && obstacle_of(device).empty();
+}
+
+bool wants_overlap() {
+    const char* text = std::getenv("SLUICE_OVERLAP");
+    const std::string_view wish = text == nullptr ? "on" : text;
+    require(wish == "on" || wish == "off", ExitCode::Usage,
+            "SLUICE_OVERLAP={}: expected on or off (or leave it unset)", wish);
+    return wish == "on";
 }
 
 }  // namespace
@@ -56,6 +66,11 @@ bool available() {
 
 bool has_wgmma() {
     static const bool answer = available() && find_wgmma();
+    return answer;
+}
+
+bool launches_overlap() {
+    static const bool answer = wants_overlap() && available() && find_overlap();
     return answer;
 }
 

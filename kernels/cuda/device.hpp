@@ -19,6 +19,10 @@ bool available();
 // Whether, besides, that device and what was built for it have wgmma (sm_90a).
 bool has_wgmma();
 
+// Whether launches of a stream overlap (overlap.cuh): where the kernels were compiled for that, unless
+// SLUICE_OVERLAP is off.
+bool launches_overlap();
+
 // Waits for everything in the execution's stream.
 void synchronize(const Execution& execution);
 

@@ -7,6 +7,7 @@ namespace {
 
 template <class T, bool Whole>
 __global__ void embed_rows(EmbedArgs args) {
+    join_stream();
     const std::int64_t r = grid_row(), i = grid_column();
     if (i >= args.dim) return;
     const std::int64_t local = args.ids[r] - args.first_id;

@@ -8,6 +8,7 @@ namespace {
 
 template <Activation Kind, bool Whole>
 __global__ void gate_rows(GateArgs args) {
+    join_stream();
     const std::int64_t r = grid_row(), i = grid_column();
     if (i >= args.width) return;
     const float* row = args.x + r * 2 * args.width;

@@ -14,6 +14,7 @@ namespace {
 //
 // A warp takes consecutive pairs, 32 at a time, so that ballots give their order.
 __global__ void __launch_bounds__(kMostThreads) group_expert(GroupArgs args) {
+    join_stream();
     struct Shared {
         int before[kMostWarps], own[kMostWarps];
     };

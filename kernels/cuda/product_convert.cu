@@ -55,6 +55,7 @@ __device__ __forceinline__ void store_bf16(const float (&v)[4], std::byte* stage
 // A row's stage a warp.
 template <bool Coded, bool CodedRows>
 __global__ void __launch_bounds__(kMostThreadsOfBlock) convert(const __grid_constant__ Batch batch) {
+    join_stream();
     constexpr Format kFormat = Coded ? Format::Fp8 : Format::Bf16;
     constexpr int kWidth = stage_width(kFormat), kBytes = x_stage_bytes(kFormat, CodedRows);
     const std::int64_t number = blockIdx.x;

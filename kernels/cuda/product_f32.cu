@@ -37,6 +37,7 @@ __device__ __forceinline__ void sum_over_lanes(float (&v)[kValues]) {
 // warps'.
 template <class T, int kRows>
 __global__ void __launch_bounds__(kMostThreadsOfBlock) multiply(const __grid_constant__ Batch batch) {
+    join_stream();
     struct Shared {
         float sums[kMostThreadsOfBlock / kWarp][kRows * kOutputs];
     };

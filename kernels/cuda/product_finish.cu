@@ -51,6 +51,7 @@ __device__ __forceinline__ float tree_sum(const Batch& batch, std::int64_t numbe
 }
 
 __global__ void __launch_bounds__(kMostThreadsOfRow) finish(const __grid_constant__ Batch batch) {
+    join_stream();
     const std::int64_t number = blockIdx.x;
     const bool grouped = batch.offsets != nullptr;
     if (grouped && (number < batch.offsets[0] || number >= batch.offsets[batch.weights])) return;

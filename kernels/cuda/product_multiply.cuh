@@ -104,10 +104,7 @@ __global__ void __launch_bounds__(T::kThreads) multiply(const __grid_constant__ 
     const StageLoader<format, T> loader(batch, work.tile, static_cast<int>(blockIdx.y) * T::kOutputs,
                                         work.segment);
     Multiplier<format, T> multiplier(loader);
-    for (int stage = begin; stage < begin + T::kStages - 1; ++stage) {
-        if (stage < end) loader.load(stage, slot(stage));
-        commit_copies();
-    }
+    load_first_stages<T>(loader, begin, T::kStages - 1, end, slot);
     int stage = begin;
     for (int part = work.first_part; part <= work.last_part; ++part) {
         for (const int end_of_part = work.begin_of(part + 1); stage < end_of_part; ++stage) {

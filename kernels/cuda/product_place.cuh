@@ -1,6 +1,7 @@
 // Which rows, of which weight, a block of threads works on.
 #pragma once
 
+#include "kernels/cuda/overlap.cuh"
 #include "kernels/cuda/product_batch.hpp"
 #include "kernels/cuda/reduce.cuh"
 
@@ -91,8 +92,11 @@ struct BlockWork {
 };
 
 // Of a grid of tiles of rows, tiles of outputs, and weights times pieces. `Large`: parts may go together.
+// Where a launch before says which rows are whose, that is waited for.
 template <int kRows, bool Large>
 __device__ __forceinline__ BlockWork work_of_block(const Batch& batch) {
+    let_next_begin();
+    if (batch.offsets != nullptr) await_launches_before();
     const int z = static_cast<int>(blockIdx.z), piece = z % batch.pieces();
     const RowTile tile = find_tile<kRows>(batch, static_cast<int>(blockIdx.x), z / batch.pieces());
     const bool together = Large && batch.together;

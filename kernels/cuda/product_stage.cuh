@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/convert.cuh"
 #include "kernels/cuda/mma.cuh"
+#include "kernels/cuda/overlap.cuh"
 #include "kernels/cuda/product_place.cuh"
 #include "kernels/cuda/product_sums.cuh"
 
@@ -63,6 +64,11 @@ public:
 
     // Begins to load a stage, which counts from the segment's first.
     __device__ __forceinline__ void load(int stage, std::byte* to) const {
+        load_weights(stage, to);
+        load_rows(stage, to);
+    }
+    // What of it is the weight's.
+    __device__ __forceinline__ void load_weights(int stage, std::byte* to) const {
         const int thread = static_cast<int>(threadIdx.x);
         const std::int64_t all = segment_.first_stage + stage;
         const std::byte* weights = values_ + all * kStageBytes;
@@ -74,9 +80,20 @@ public:
             copy_async(to + Layout::at(row, chunk), weights + from * shape_.row_bytes() + chunk * 16,
                        there ? 16 : 0);
         }
-        const std::byte* x = x_ + all * x_stage_bytes(format, T::kCodedRows);
+        if constexpr (kCoded) {
+            const std::int64_t block = segment_.first_block + segment_.block_of(stage);
+            const std::byte* scales =
+                values_ + shape_.scales_at() + (block * shape_.scales() + shape_.scale_of(first_output_)) * 4;
+            for (int i = thread; i < shape_.scale_of(T::kOutputs) / 4; i += T::kThreads)
+                copy_async(to + Layout::kScales + i * 16, scales + i * 16);
+        }
+    }
+    // What of it is of the rows.
+    __device__ __forceinline__ void load_rows(int stage, std::byte* to) const {
+        const std::byte* x =
+            x_ + std::int64_t{segment_.first_stage + stage} * x_stage_bytes(format, T::kCodedRows);
         constexpr int kChunks = 8 * Layout::kPanels + (kCoded ? 1 : 0);  // the last one is the scale
-        for (int i = thread; i < T::kRows * kChunks; i += T::kThreads) {
+        for (int i = static_cast<int>(threadIdx.x); i < T::kRows * kChunks; i += T::kThreads) {
             const int row = i / kChunks, chunk = i % kChunks;
             const bool there = row < rows_;
             const int at = chunk == 8 * Layout::kPanels
@@ -84,13 +101,6 @@ public:
                                : Layout::kX + chunk / 8 * Layout::kPanelBytes + Layout::at(row, chunk % 8);
             copy_async(to + at, x + (there ? row : 0) * x_row_bytes(shape_, T::kCodedRows) + chunk * 16,
                        there ? 16 : 0);
-        }
-        if constexpr (kCoded) {
-            const std::int64_t block = segment_.first_block + segment_.block_of(stage);
-            const std::byte* scales =
-                values_ + shape_.scales_at() + (block * shape_.scales() + shape_.scale_of(first_output_)) * 4;
-            for (int i = thread; i < shape_.scale_of(T::kOutputs) / 4; i += T::kThreads)
-                copy_async(to + Layout::kScales + i * 16, scales + i * 16);
         }
     }
 
@@ -101,6 +111,27 @@ private:
     const std::byte *values_, *x_;
     int rows_, first_output_;
 };
+
+// Begins to load a block's first stages, `ahead` from `begin` on or fewer, each a group of copies. Their
+// weights while the launches before, one of which makes the rows, still run: but not of large tiles by codes,
+// which read the least of the time and have no register to spare (ptxas spills four).
+template <class T, class Loader, class Slot>
+__device__ __forceinline__ void load_first_stages(const Loader& loader, int begin, int ahead, int end,
+                                                  Slot slot) {
+    constexpr bool kWeightsFirst = !T::kCodedRows || T::kRows <= kMostRowsOfSmallTiles;
+    if constexpr (kWeightsFirst) {
+        for (int stage = begin; stage < min(begin + ahead, end); ++stage)
+            loader.load_weights(stage, slot(stage));
+    }
+    await_launches_before();
+    for (int stage = begin; stage < begin + ahead; ++stage) {
+        if (stage < end) {
+            if constexpr (!kWeightsFirst) loader.load_weights(stage, slot(stage));
+            loader.load_rows(stage, slot(stage));
+        }
+        commit_copies();
+    }
+}
 
 // Four codes of k as two pairs of bfloat16.
 template <Format format>

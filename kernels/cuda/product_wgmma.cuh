@@ -110,10 +110,7 @@ __device__ __forceinline__ void multiply_block(const Batch& batch) {
     const StageLoader<format, T> loader(batch, work.tile, static_cast<int>(blockIdx.y) * T::kOutputs,
                                         work.segment);
     WarpgroupMultiplier<format, T> multiplier;
-    for (int stage = begin; stage < begin + kAhead; ++stage) {
-        if (stage < end) loader.load(stage, slot(stage));
-        commit_copies();
-    }
+    load_first_stages<T>(loader, begin, kAhead, end, slot);
     int stage = begin;
     for (int part = work.first_part; part <= work.last_part; ++part) {
         for (const int end_of_part = work.begin_of(part + 1); stage < end_of_part; ++stage) {

@@ -106,7 +106,7 @@ __device__ __forceinline__ void multiply_block_of_codes(const Batch& batch) {
                                                  for (int i = 0; i < kCount; ++i) load(stage + i + kAhead);
                                              });
     };
-    for (int stage = begin; stage < begin + kAhead; ++stage) load(stage);
+    load_first_stages<T>(loader, begin, kAhead, end, slot);
     int stage = begin;
     for (int part = work.first_part; part <= work.last_part; ++part) {
         const int end_of_part = work.begin_of(part + 1);

@@ -8,6 +8,7 @@ namespace {
 
 template <bool Whole>
 __global__ void __launch_bounds__(kMostThreads) rms_norm_rows(RmsNormArgs args) {
+    join_stream();
     struct Shared {
         float sums[kMostWarps];
     };

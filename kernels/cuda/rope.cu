@@ -7,6 +7,7 @@ namespace {
 // An item of a row is four pairs of one of its heads.
 template <bool Interleaved, bool Whole>
 __global__ void rope_rows(RopeArgs args) {
+    join_stream();
     const std::int64_t r = grid_row(), item = grid_item(), fours = fours_of(args.dim);
     const auto h = static_cast<unsigned>(item) / static_cast<unsigned>(fours);
     if (h >= args.heads) return;

@@ -125,6 +125,7 @@ __device__ __forceinline__ void take_best(int lane, unsigned (&ranks)[Each], uns
 // A warp a row.
 template <int Each>
 __global__ void __launch_bounds__(kWarpsOfBlock* kWarp) route_rows(RouteArgs args) {
+    join_stream();
     struct Shared {
         RowMemory rows[kWarpsOfBlock];
     };

@@ -8,6 +8,7 @@ namespace {
 // The row is read once, and stays in registers from one norm to the next.
 template <bool Post, bool Whole>
 __global__ void __launch_bounds__(kMostThreads) seam_rows(SeamArgs args) {
+    join_stream();
     struct Shared {
         float post_sums[kMostWarps], sums[kMostWarps];
     };

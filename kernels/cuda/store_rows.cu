@@ -31,6 +31,7 @@ __device__ __forceinline__ void store_rotated(const RotatedHeads& heads, const f
 
 template <class T, bool Whole>
 __global__ void store_rows(StoreRowsArgs args) {
+    join_stream();
     const Items items = items_of(args);
     const std::int64_t r = grid_row(), item = grid_item(), quad = item - items.rotated;
     const float* x = args.x + r * args.x_stride;

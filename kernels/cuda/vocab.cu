@@ -49,6 +49,7 @@ __device__ __forceinline__ VocabChunk record_of(const VocabSlice& slice, const Q
 // Block (row, slice, tile). `records`: [rows][slices][most_chunks].
 __global__ void __launch_bounds__(kMostWarpsOfBlock* kWarp)
     record_chunks(VocabArgs args, VocabChunk* records, int most_chunks) {
+    join_stream();
     struct Shared {
         unsigned seen[kWordsOfTile];
     };
@@ -120,6 +121,7 @@ __device__ __forceinline__ void greatest_of(const VocabChunk* chunks, int count,
 // Block (row, slice).
 __global__ void __launch_bounds__(kMostWarpsOfBlock* kWarp)
     finish_slices(VocabArgs args, const VocabChunk* records, int most_chunks, int capacity) {
+    join_stream();
     struct Shared {
         float maxima[2][kMostWarps];
         int counts[2][kMostWarps];

@@ -9,7 +9,10 @@
 namespace sluice::kernels::cuda {
 namespace {
 
-void add(int* to, const int* value) { *to += *value; }
+void add(int* to, const int* value) {
+    join_stream();
+    *to += *value;
+}
 
 class EmulationGraph : public testing::Test {
 protected:

@@ -24,7 +24,7 @@ using testing::HasSubstr;
 // What goes wrong in one block of `threads` that each call the function.
 std::string error_of(unsigned threads, const std::function<void()>& thread) {
     try {
-        emulation::run_grid({1, 1, 1}, {threads, 1, 1}, 0, thread);
+        emulation::run_grid({{1, 1, 1}, {threads, 1, 1}}, thread);
     } catch (const std::runtime_error& error) {
         return error.what();
     }
@@ -32,6 +32,7 @@ std::string error_of(unsigned threads, const std::function<void()>& thread) {
 }
 
 void number(int* out, int factor) {
+    join_stream();
     out[blockIdx.x * blockDim.x + threadIdx.x] = factor * static_cast<int>(blockIdx.x * 100 + threadIdx.x);
 }
 
@@ -55,6 +56,20 @@ TEST(Emulation, IsAskedForMuchSharedMemoryOnce) {
     EXPECT_EQ(asked(60'000), 0);
     EXPECT_EQ(asked(50'000), 0);
     EXPECT_EQ(asked(70'000), 1);
+}
+
+// One thread that returns early is enough for the next launch to begin before this one may.
+TEST(Emulation, FindsThreadsThatDoNotWaitForTheLaunchBefore) {
+    const auto wait_below = +[](unsigned threads) {
+        if (threadIdx.x < threads) await_launches_before();
+    };
+    EXPECT_NO_THROW(launch(wait_below, 2, 40, 0, {}, 40U));
+    try {
+        launch(wait_below, 2, 40, 0, {}, 39U);
+        FAIL();
+    } catch (const std::runtime_error& error) {
+        EXPECT_THAT(error.what(), HasSubstr("thread (39, 0, 0): it returns, and has not waited"));
+    }
 }
 
 TEST(Emulation, SaysWhichKernelsAreMissing) {

@@ -7,6 +7,8 @@
 #include "kernels/cuda/shared.cuh"
 #include "kernels/cuda/wgmma.cuh"
 
+#include <utility>
+
 namespace sluice::test {
 namespace {
 
@@ -15,16 +17,19 @@ using kernels::Execution;
 using kernels::Family;
 
 __global__ void round_each(const float* x, std::uint32_t* halves, std::uint16_t* eighths) {
+    join_stream();
     const unsigned i = threadIdx.x;
     halves[i] = pack_bf16(x[2 * i], x[2 * i + 1]);
     eighths[i] = pack_e4m3(x[2 * i], x[2 * i + 1]);
 }
 
 __global__ void widen_each(const fp8* codes, float* out) {
+    join_stream();
     out[threadIdx.x] = e4m3_to_float(codes[threadIdx.x]);
 }
 
 __global__ void elementary_each(const float* x, float* exponentials, float* sigmoids) {
+    join_stream();
     exponentials[threadIdx.x] = exponential(x[threadIdx.x]);
     sigmoids[threadIdx.x] = sigmoid(x[threadIdx.x]);
 }
@@ -35,6 +40,7 @@ struct alignas(16) Tiles {
 
 // One warp; a tile's 8 x 8 quarters are matrices.
 __global__ void multiply(const bf16* a, const bf16* b, bool b_is_transposed, float* c) {
+    join_stream();
     Tiles& tiles = shared<Tiles>();
     const int lane = static_cast<int>(threadIdx.x);
     copy_async(tiles.a + 8 * lane, a + 8 * lane);
@@ -86,6 +92,7 @@ __device__ void store_sums(const float (&sums)[Tiles][4], float* c) {
 // One warpgroup; four steps of sixteen columns, in two groups.
 template <int Tiles, bool FromRegisters>
 __global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, const bf16* b, float* c) {
+    join_stream();
     if constexpr (kHasWgmma) {
         std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
         load_both<Tiles>(a, left, b, right);
@@ -125,6 +132,7 @@ __global__ void __launch_bounds__(kWarpgroup) multiply_warpgroup(const bf16* a, 
 // The same of codes, 32 columns a step; what the sums were before does not count.
 template <int Tiles>
 __global__ void __launch_bounds__(kWarpgroup) multiply_codes_warpgroup(const fp8* a, const fp8* b, float* c) {
+    join_stream();
     if constexpr (kHasWgmma) {
         std::byte *left = swizzled_shared(), *right = left + kWgmmaOutputs * 128;
         load_both<Tiles>(a, left, b, right);
@@ -147,6 +155,7 @@ __global__ void __launch_bounds__(kWarpgroup) multiply_codes_warpgroup(const fp8
 }
 
 __global__ void copy(const std::uint8_t* from, int bytes, std::uint8_t* to) {
+    join_stream();
     struct alignas(16) Shared {
         std::uint8_t bytes[16];
     };
@@ -155,6 +164,15 @@ __global__ void copy(const std::uint8_t* from, int bytes, std::uint8_t* to) {
     commit_copies();
     wait_copies<0>();
     for (int i = 0; i < 16; ++i) to[i] = memory.bytes[i];
+}
+
+// Block 0 takes longest, so that what does not wait for it is found out.
+__global__ void take_over(const int* from, int* to) {
+    join_stream();
+    const unsigned count = gridDim.x * blockDim.x, i = blockIdx.x * blockDim.x + threadIdx.x;
+    int value = from[(i + count / 2 + 1) % count];
+    for (int n = 0; blockIdx.x == 0 && n < 2000; ++n) value = value % 2 == 0 ? value + 3 : value - 3;
+    to[i] = value + 1;
 }
 
 template <std::size_t SharedBytes = 0, class Kernel, class... Arguments>
@@ -205,5 +223,12 @@ void multiply_codes_tile(const fp8* a, const fp8* b, int rows, float* c) {
     }
 }
 void copy_some(const std::uint8_t* from, int bytes, std::uint8_t* to) { run(copy, 1, from, bytes, to); }
+void pass_on(int* values, int* others, int count, int times) {
+    for (int n = 0; n < times; ++n) {
+        launch(take_over, static_cast<unsigned>(count / 256), 256, 0, Execution{}, values, others);
+        std::swap(values, others);
+    }
+    synchronize(Execution{});
+}
 
 }  // namespace sluice::test

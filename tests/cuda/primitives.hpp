@@ -20,5 +20,8 @@ void multiply_async_tile(const bf16* a, const bf16* b, int rows, bool a_from_reg
 void multiply_codes_tile(const fp8* a, const fp8* b, int rows, float* c);
 // The first `bytes` of 16, and zeros.
 void copy_some(const std::uint8_t* from, int bytes, std::uint8_t* to);
+// So many launches one after the other, each of which sets others[i] = values[(i + count / 2 + 1) % count] +
+// 1 and then takes the one for the other. count: a multiple of 256.
+void pass_on(int* values, int* others, int count, int times);
 
 }  // namespace sluice::test

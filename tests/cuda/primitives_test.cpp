@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -235,6 +236,17 @@ TEST_F(CudaPrimitives, WarpgroupsAddCodesInOneOrderForAnyNumberOfRows) {
         const std::vector<float> c = multiplied(tiles, rows);
         for (std::size_t i = 0; i < c.size(); ++i) ASSERT_EQ(c[i], most[i]) << rows << " rows, at " << i;
     }
+}
+
+TEST_F(CudaPrimitives, OverlappingLaunchesSeeWhatThoseBeforeWrote) {
+    constexpr std::size_t kCount = 4096;
+    constexpr int kTimes = 64;
+    std::vector<int> values(kCount), others(kCount), expected(kCount);
+    std::iota(values.begin(), values.end(), 0);
+    for (std::size_t i = 0; i < kCount; ++i)
+        expected[i] = static_cast<int>((i + kTimes * (kCount / 2 + 1)) % kCount) + kTimes;
+    pass_on(values.data(), others.data(), kCount, kTimes);
+    EXPECT_EQ(values, expected);
 }
 
 TEST_F(CudaPrimitives, CopiesEndInZeros) {

@@ -52,6 +52,7 @@ struct Thread {
     std::vector<Copy> copies;  // not done yet
     int groups = 0;            // committed
     bool hides_copies = false;
+    bool awaited_launches = false;
 };
 
 // A block's shared memory. Under AddressSanitizer, all but the pieces handed out is poisoned.
@@ -103,8 +104,7 @@ private:
 
 class Grid {
 public:
-    void run(const Index& grid, const Index& block, std::size_t dynamic_bytes,
-             const std::function<void()>& thread);
+    void run(const Launch& launch, const std::function<void()>& thread);
     void block_barrier(const std::source_location& at) {
         hid_copies_ = hid_copies_ || threads_[current_].hides_copies;
         threads_[current_].barrier = at;
@@ -156,7 +156,7 @@ private:
     std::vector<unsigned> order_;  // of warps, while they become ready
     bool warp_after_warp_ = false;
     unsigned count_ = 0, done_ = 0, current_ = 0;
-    bool hid_copies_ = false;
+    bool hid_copies_ = false, overlaps_ = false;
     std::uint64_t blocks_ = 0;
     const std::function<void()>* thread_ = nullptr;
     SharedMemory shared_;
@@ -169,9 +169,10 @@ Grid& the_grid() {
     return grid;
 }
 
-void Grid::run(const Index& grid, const Index& block, std::size_t dynamic_bytes,
-               const std::function<void()>& thread) {
+void Grid::run(const Launch& launch, const std::function<void()>& thread) {
+    const Index &grid = launch.grid, &block = launch.block;
     count_ = block.x * block.y * block.z;
+    overlaps_ = launch.overlaps;
     thread_ = &thread;
     place.block_size = block;
     place.grid = grid;
@@ -180,7 +181,7 @@ void Grid::run(const Index& grid, const Index& block, std::size_t dynamic_bytes,
     while (!blocks.empty()) {
         const unsigned b = take_any(blocks);
         place.block = {b % grid.x, b / grid.x % grid.y, b / grid.x / grid.y};
-        shared_.begin_block(dynamic_bytes);
+        shared_.begin_block(launch.dynamic_shared_bytes);
         run_block();
     }
 }
@@ -189,6 +190,8 @@ void Grid::run_thread() {
     Grid& grid = the_grid();
     try {
         (*grid.thread_)();
+        if (grid.overlaps_ && !grid.current().awaited_launches)
+            fail_thread("it returns, and has not waited for the launches before");
     } catch (const std::runtime_error& error) {
         grid.error_ = error.what();
     }
@@ -208,6 +211,7 @@ void Grid::run_block() {
         threads_[t].fiber.start(&run_thread);
         threads_[t].copies.clear();
         threads_[t].hides_copies = false;
+        threads_[t].awaited_launches = false;
     }
     all_ready();
     while (done_ < count_) {
@@ -302,11 +306,10 @@ void Grid::meet(const char* name, unsigned mask, void* data, void (*exchange)(co
 
 }  // namespace
 
-void run_grid(const Index& grid, const Index& block, std::size_t dynamic_shared_bytes,
-              const std::function<void()>& thread) {
+void run_grid(const Launch& launch, const std::function<void()>& thread) {
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
-    the_grid().run(grid, block, dynamic_shared_bytes, thread);
+    the_grid().run(launch, thread);
 }
 
 void fail_thread(const std::string& message) {
@@ -343,6 +346,8 @@ void wait_copies(int most_pending) {
 }
 void show_copies() { the_grid().current().hides_copies = false; }
 bool copies_are_shown() { return !the_grid().current().hides_copies && !the_grid().hid_copies(); }
+
+void await_launches_before() { the_grid().current().awaited_launches = true; }
 
 void expect_aligned(const void* p, std::size_t bytes) {
     if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)

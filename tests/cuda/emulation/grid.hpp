@@ -3,7 +3,8 @@
 //
 // What would hang or be undefined on a GPU is an error of the launch: a barrier that not all threads of the
 // block reach, or that they reach at different lines; a collective that not all lanes of its mask join; more
-// shared memory than there is. Shared memory holds NaN patterns until it is written.
+// shared memory than there is; a thread that has not waited for the launches before, where its launch may
+// overlap with them. Shared memory holds NaN patterns until it is written.
 #pragma once
 
 #include <array>
@@ -25,9 +26,14 @@ struct Place {
 };
 inline Place place;
 
+struct Launch {
+    Index grid, block;
+    std::size_t dynamic_shared_bytes = 0;
+    bool overlaps = false;  // may begin before the one before has ended
+};
+
 // Throws std::runtime_error where the kernel does what it must not.
-void run_grid(const Index& grid, const Index& block, std::size_t dynamic_shared_bytes,
-              const std::function<void()>& thread);
+void run_grid(const Launch& launch, const std::function<void()>& thread);
 
 // The rest is for the threads of the grid that runs.
 
@@ -64,6 +70,9 @@ void wait_copies(int most_pending);
 // Copies that were waited for are not there for every kind of access before they are shown.
 void show_copies();
 bool copies_are_shown();
+
+// Of a launch that may overlap with those before. They have ended: here they run one after the other.
+void await_launches_before();
 
 void expect_aligned(const void* p, std::size_t bytes);
 

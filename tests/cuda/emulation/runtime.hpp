@@ -163,23 +163,38 @@ inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*) {
     return sluice::emulation::has_kernel_image ? cudaSuccess : cudaErrorNoKernelImageForDevice;
 }
 
-template <class... Parameters>
-cudaError_t cudaLaunchKernel(void (*kernel)(Parameters...), dim3 grid, dim3 block, void** arguments,
-                             std::size_t shared_bytes, cudaStream_t stream) {
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+struct cudaLaunchAttribute {
+    cudaLaunchAttributeID id;
+    struct {
+        int programmaticStreamSerializationAllowed;
+    } val;
+};
+struct cudaLaunchConfig_t {
+    dim3 grid, block;  // CUDA's names are macros here
+    std::size_t dynamicSmemBytes = 0;
+    cudaStream_t stream = nullptr;
+    cudaLaunchAttribute* attrs = nullptr;
+    unsigned numAttrs = 0;
+};
+
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
     constexpr unsigned kMost = 1024;
+    const dim3 &grid = config->grid, &block = config->block;
     const bool sized = block.x * block.y * block.z > 0 && block.x * block.y * block.z <= kMost &&
                        grid.x > 0 && grid.x < 1U << 31 && grid.y > 0 && grid.y < 1U << 16 && grid.z > 0 &&
                        grid.z < 1U << 16;
     if (!sized) return cudaErrorInvalidConfiguration;
     static_assert((sizeof(Parameters) + ... + 0) <= 4096, "more parameters than a kernel may have");
     ++sluice::emulation::asked.launches;
-    const auto run = [&]<std::size_t... I>(std::index_sequence<I...>) {
-        const std::tuple<Parameters...> values{*static_cast<Parameters*>(arguments[I])...};
-        sluice::emulation::queue(stream, [=] {
-            sluice::emulation::run_grid(grid, block, shared_bytes, [&] { std::apply(kernel, values); });
-        });
-    };
-    run(std::index_sequence_for<Parameters...>{});
+    const sluice::emulation::Launch launch{
+        grid, block, config->dynamicSmemBytes,
+        config->numAttrs > 0 && config->attrs->val.programmaticStreamSerializationAllowed != 0};
+    const std::tuple<Parameters...> values{std::forward<Arguments>(arguments)...};
+    sluice::emulation::queue(
+        config->stream, [=] { sluice::emulation::run_grid(launch, [&] { std::apply(kernel, values); }); });
     return cudaSuccess;
 }
 

@@ -1,0 +1,42 @@
+// Launches of a stream that overlap (programmatic dependent launch, CUDA Programming Guide 4.5): a kernel's
+// blocks may begin when all those of the launch before have begun, and wait within for that launch to end. So
+// the next kernel stands ready when one ends; what lies between two launches is most of what short ones cost.
+//
+// Every thread of every kernel waits before it touches what any launch may have written, and before it
+// returns: then who waits for the launch before has waited for all of them. Most kernels begin with
+// join_stream(). What may be read sooner is what no launch of a stream writes: parameters and packed weights.
+#pragma once
+
+#include <cuda_runtime.h>
+
+namespace sluice::kernels::cuda {
+
+// Whether what is being compiled may hold these instructions: elsewhere launches follow one another.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+inline constexpr bool kMayOverlap = false;
+#else
+inline constexpr bool kMayOverlap = true;
+#endif
+
+// The next launch may begin, when all threads of this one have said so or returned.
+__device__ __forceinline__ void let_next_begin() {
+#ifdef __CUDACC__
+    if constexpr (kMayOverlap) asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+// Returns when all launches before have ended, and what they wrote can be read.
+__device__ __forceinline__ void await_launches_before() {
+#ifdef __CUDACC__
+    if constexpr (kMayOverlap) asm volatile("griddepcontrol.wait;" ::: "memory");
+#else
+    emulation::await_launches_before();
+#endif
+}
+
+__device__ __forceinline__ void join_stream() {
+    let_next_begin();
+    await_launches_before();
+}
+
+}  // namespace sluice::kernels::cuda
