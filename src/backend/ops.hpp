@@ -85,8 +85,10 @@ public:
     // Whether the clock is told from now on: until this is first called it is. What this rank then cannot
     // record the others must not (Engine::run_by_operation).
     void tell_clock(bool tell) { tells_clock_ = tell; }
+    // Whether operations return before they are done, and the host may do other things beside them.
+    bool are_queued() const { return memory().place() != Place::Host; }
     // Whether operations can be recorded: where they are queued, and no clock is told of each.
-    bool can_record() const { return !times() && memory().place() != Place::Host; }
+    bool can_record() const { return !times() && are_queued(); }
     // What `queue` queues, not done but kept (Backend::record). ExitCode::Internal, saying what cannot be
     // recorded, for a copy between host and device, and where an operation needs more scratch memory than
     // there is.

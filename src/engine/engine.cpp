@@ -5,7 +5,6 @@
 #include "core/error.hpp"
 #include "kernels/args.hpp"
 
-#include <chrono>
 #include <cstdint>
 #include <span>
 
@@ -19,6 +18,10 @@ void check_slots(const Step& step, const KvCache& cache) {
         expect(slot >= 0 && slot < slots, "slot {} of a cache of {}", slot, slots);
 }
 
+double seconds_since(std::chrono::steady_clock::time_point start) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 }  // namespace
 
 Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks,
@@ -30,15 +33,24 @@ Engine::Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator&
       stop_signal_(std::move(stop_signal)),
       reports_(static_cast<std::size_t>(ranks.size())) {}
 
-std::vector<Pick> Engine::run(StepPlan& plan) {
+void Engine::begin(StepPlan& plan) {
     plan.step.by_operation = by_operation_;
     check_slots(plan.step, cache_);
     if (watch_) watch_(plan.step);
     broken_ = true;
     send(plan);
-    std::vector<Pick> picks = compute(plan);
+    begin_computing(plan);
+}
+
+std::vector<Pick> Engine::finish() {
+    std::vector<Pick> picks = finish_computing();
     broken_ = false;
     return picks;
+}
+
+std::vector<Pick> Engine::run(StepPlan& plan) {
+    begin(plan);
+    return finish();
 }
 
 void Engine::idle() {
@@ -58,7 +70,8 @@ void Engine::follow() {
         broadcast_bytes(ranks_, bytes, 0);
         const StepPlan plan = plan_from_bytes(bytes);
         if (plan.stop) return;
-        compute(plan);
+        begin_computing(plan);
+        finish_computing();
     }
 }
 
@@ -74,22 +87,30 @@ void Engine::send(const StepPlan& plan) {
     broadcast_bytes(ranks_, bytes, 0);
 }
 
-std::vector<Pick> Engine::compute(const StepPlan& plan) {
-    std::vector<Pick> picks;
-    if (!plan.step.tokens.empty()) {
-        using Clock = std::chrono::steady_clock;
+void Engine::begin_computing(const StepPlan& plan) {
+    began_ = Clock::now();
+    communicated_ = seconds_communicating();
+    computes_ = !plan.step.tokens.empty();
+    if (computes_) {
         note_step(steps_++);
         const Activity activity("computing");
-        const double communicated = seconds_communicating();
-        const Clock::time_point start = Clock::now();
-        const View logits = decoder_.run(plan.step, cache_);
-        picks = sampler_.pick(logits, plan.samples);
-        computing_ += std::chrono::duration<double>(Clock::now() - start).count() -
-                      (seconds_communicating() - communicated);
+        sampler_.begin(decoder_.run(plan.step, cache_), plan.samples);
     } else if (when_idle_) {
         when_idle_();
     }
+    queued_ = Clock::now();
+}
+
+std::vector<Pick> Engine::finish_computing() {
+    const double between = decoder_.is_queued() ? 0 : seconds_since(queued_);
+    std::vector<Pick> picks;
+    if (computes_) {
+        const Activity activity("computing");
+        picks = sampler_.finish();
+        computing_ += seconds_since(began_) - between - (seconds_communicating() - communicated_);
+    }
     report();
+    seconds_ = seconds_since(began_) - between;
     return picks;
 }
 

@@ -7,6 +7,7 @@
 #include "model/decoder.hpp"
 #include "model/kv_cache.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <utility>
@@ -27,9 +28,17 @@ public:
     Engine(Decoder& decoder, KvCache& cache, Sampler& sampler, Communicator& ranks,
            std::function<int()> stop_signal = {});
 
-    // Rank 0: sends the plan to the other ranks and runs it with them. A pick for each of plan.samples. Sets
+    // Rank 0: sends the plan to the other ranks and begins to run it with them; where the decoder's steps are
+    // queued, it goes on while the host does something else. The plan must stay until finish(). Sets
     // Step::by_operation.
+    void begin(StepPlan& plan);
+    // A pick for each of plan.samples.
+    std::vector<Pick> finish();
+    // Both.
     std::vector<Pick> run(StepPlan& plan);
+    // What the last step took, without what the host did between begin() and finish() where the step did not
+    // go on meanwhile.
+    double seconds() const { return seconds_; }
     // Rank 0, while there is nothing to run: every rank shows that it is there, does what when_idle() set,
     // and reports.
     void idle();
@@ -55,8 +64,12 @@ public:
     bool broken() const { return broken_; }
 
 private:
+    using Clock = std::chrono::steady_clock;
+
     void send(const StepPlan& plan);
-    std::vector<Pick> compute(const StepPlan& plan);
+    // What every rank does.
+    void begin_computing(const StepPlan& plan);
+    std::vector<Pick> finish_computing();
     void report();
 
     Decoder& decoder_;
@@ -68,7 +81,10 @@ private:
     std::function<void()> when_idle_;
     std::vector<StepReport> reports_;
     std::int64_t steps_ = 0;
-    double computing_ = 0;
+    bool computes_ = false;  // the step that is under way; else it is an idle one
+    Clock::time_point began_, queued_;
+    double communicated_ = 0;  // seconds, when it began
+    double seconds_ = 0, computing_ = 0;
     bool broken_ = false;
     bool by_operation_ = false;
 };

@@ -52,6 +52,11 @@ struct Generator::Active {
     std::vector<Token> seen;                 // distinct, ascending; kept with a repetition penalty only
 };
 
+struct Generator::Finished {
+    std::unique_ptr<Active> active;
+    FinishReason reason;
+};
+
 Generator::Generator(const LoopParts& parts, GeneratorOptions options, Sink sink)
     : RequestLoop(parts), options_(std::move(options)), sink_(std::move(sink)), equals_(kKeptAnswers) {}
 
@@ -199,9 +204,13 @@ Answer Generator::completed(Active& active, FinishReason reason) const {
 }
 
 void Generator::finish(Ticket ticket, FinishReason reason) {
-    const auto active = std::move(active_.extract(ticket).mapped());
+    finished_.push_back({std::move(active_.extract(ticket).mapped()), reason});
     parts().scheduler.finish(ticket);
-    settle(*active, completed(*active, reason));
+}
+
+void Generator::give_finished() {
+    for (const Finished& each : std::exchange(finished_, {}))
+        settle(*each.active, completed(*each.active, each.reason));
 }
 
 void Generator::finish_early() {

@@ -47,7 +47,9 @@ public:
 
 private:
     struct Active;
+    struct Finished;
 
+    void give_finished() override;
     void admit(Request request) override;
     void answer(const FailedRequest& failed) override;
     SampleRow wishes_of(Ticket ticket, std::int64_t position) const override;
@@ -69,6 +71,7 @@ private:
     GeneratorOptions options_;
     Sink sink_;
     std::map<Ticket, std::unique_ptr<Active>> active_;
+    std::vector<Finished> finished_;  // whose answers are to be given
     EqualRequests equals_;
     LastEncoding last_encoding_;
 };

@@ -3,7 +3,6 @@
 #include "comm/rank_state.hpp"
 #include "core/error.hpp"
 
-#include <chrono>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -47,18 +46,26 @@ StepCost cost_of(const Step& step, double seconds) {
 bool RequestLoop::run(const std::function<bool()>& stop, const std::function<void(const Tally&)>& watch) {
     for (;;) {
         note_progress();
-        admit_requests(stop);
+        if (parts_.scheduler.empty()) serve(stop);
         if (parts_.scheduler.empty() && source_ended_ && !line_) {
             if (trouble_) std::rethrow_exception(trouble_);
             return true;
         }
-        if (stop()) return false;
+        if (stop()) {
+            give_finished();
+            return false;
+        }
         if (!parts_.scheduler.empty())
-            step();
+            step(stop);
         else if (parts_.idle)
             parts_.idle();
         if (watch) watch(tally_);
     }
+}
+
+void RequestLoop::serve(const std::function<bool()>& stop) {
+    give_finished();
+    admit_requests(stop);
 }
 
 // Never waits for input while there is something to run, and never long without a look at `stop`.
@@ -105,7 +112,7 @@ bool RequestLoop::admit_line() {
     return true;
 }
 
-void RequestLoop::step() {
+void RequestLoop::step(const std::function<bool()>& stop) {
     Scheduler& scheduler = parts_.scheduler;
     Scheduler::Work work = scheduler.next();
     StepPlan plan;
@@ -115,18 +122,23 @@ void RequestLoop::step() {
     };
     for (std::size_t i = 0; i < work.sampled.size(); ++i)
         plan.samples.push_back(wishes_of(work.sampled[i], position_of(i)));
-    const auto start = std::chrono::steady_clock::now();
-    std::vector<Pick> picks = parts_.engine.run(plan);
-    if (parts_.measured) {
-        const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-        parts_.measured(cost_of(plan.step, taken.count()));
+    parts_.engine.begin(plan);
+    std::exception_ptr problem;  // of the host's; the ranks finish their step first
+    try {
+        serve(stop);
+    } catch (...) {
+        problem = std::current_exception();
     }
+    std::vector<Pick> picks = parts_.engine.finish();
+    if (problem) std::rethrow_exception(problem);
+    if (parts_.measured) parts_.measured(cost_of(plan.step, parts_.engine.seconds()));
     scheduler.ran();
     ++tally_.steps;
     tally_.sequences += std::ssize(plan.step.sequences);
     tally_.prefill_rows += work.prefill_rows;
     tally_.decode_rows += work.decode_rows;
     for (std::size_t i = 0; i < picks.size(); ++i) take(work.sampled[i], position_of(i), std::move(picks[i]));
+    if (scheduler.empty()) give_finished();  // there is no next step
     tally_.running = scheduler.running();
     tally_.waiting = scheduler.waiting();
     tally_.pages_held = scheduler.pages_held();

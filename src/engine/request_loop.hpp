@@ -53,13 +53,16 @@ public:
     const Tally& tally() const { return tally_; }
 
 protected:
+    // Gives the answers that take() has left to be given. Called while the next step runs, before more
+    // requests are admitted, and when run() returns.
+    virtual void give_finished() = 0;
     // Gives the scheduler a sequence for the request, or answers it at once.
     virtual void admit(Request request) = 0;
     virtual void answer(const FailedRequest& failed) = 0;
     // What is asked of the logits at `position` of a sequence.
     virtual SampleRow wishes_of(Ticket ticket, std::int64_t position) const = 0;
     // What they gave. A sequence may be finished while others of its positions are still to come in this
-    // step.
+    // step. The next step waits for this: what can wait itself is left to give_finished().
     virtual void take(Ticket ticket, std::int64_t position, Pick pick) = 0;
 
     // Whether more requests may be admitted before others are answered.
@@ -72,10 +75,12 @@ protected:
                const ScoreTotals& scores, bool equal = false);
 
 private:
+    // What the host does while a step runs, or when none does.
+    void serve(const std::function<bool()>& stop);
     void admit_requests(const std::function<bool()>& stop);
     bool read_line();
     bool admit_line();
-    void step();
+    void step(const std::function<bool()>& stop);
 
     LoopParts parts_;
     bool source_ended_ = false;

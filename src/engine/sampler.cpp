@@ -112,57 +112,62 @@ Sampler::Sampler(const Ops& ops, DeviceSums& sums, Communicator& ranks, const Sh
       shard_(shard),
       vocabulary_(vocabulary),
       first_id_(std::move(first_id)),
-      asked_(ops),
-      answered_(ops) {}
+      wishes_(ops),
+      answers_(ops) {}
 
-std::vector<Pick> Sampler::pick(ConstView logits, std::span<const SampleRow> rows) {
-    if (rows.empty()) {
-        sums_.wait();  // or the next step would pay for this one
-        return {};
-    }
-    const Gathered all = gather(logits, rows);
-    std::vector<Pick> picks;
-    for (std::size_t row = 0; row < rows.size(); ++row)
-        picks.push_back(pick_row(all, row, rows[row], logits));
-    return picks;
-}
-
-Sampler::Gathered Sampler::gather(ConstView logits, std::span<const SampleRow> rows) {
-    Gathered all;
-    all.rows = rows.size();
-    all.local_slices = first_id_.size() - 1;
+void Sampler::begin(ConstView logits, std::span<const SampleRow> rows) {
+    asked_ = {logits, rows};
+    if (rows.empty()) return;
     for (const SampleRow& row : rows) {
-        all.most = std::max(all.most, static_cast<std::size_t>(candidates_for(row.choice)));
-        all.most_likely = std::max(all.most_likely, static_cast<std::size_t>(row.logprobs));
+        asked_.most = std::max(asked_.most, static_cast<std::size_t>(candidates_for(row.choice)));
+        asked_.most_likely = std::max(asked_.most_likely, static_cast<std::size_t>(row.logprobs));
     }
-    const std::size_t local = all.rows * all.local_slices;
-    answered_.begin(Exchange::room_for<VocabSummary>(local) +
-                    Exchange::room_for<VocabCandidate>(local * all.most) +
-                    Exchange::room_for<VocabCandidate>(local * all.most_likely));
-    const auto summaries = answered_.place<VocabSummary>(local);
-    const auto candidates = answered_.place<VocabCandidate>(local * all.most);
-    const auto likely = answered_.place<VocabCandidate>(local * all.most_likely);
+    const std::size_t local = rows.size() * (first_id_.size() - 1);
+    answers_.begin(Exchange::room_for<VocabSummary>(local) +
+                   Exchange::room_for<VocabCandidate>(local * asked_.most) +
+                   Exchange::room_for<VocabCandidate>(local * asked_.most_likely));
+    const auto summaries = answers_.place<VocabSummary>(local);
+    const auto candidates = answers_.place<VocabCandidate>(local * asked_.most);
+    const auto likely = answers_.place<VocabCandidate>(local * asked_.most_likely);
+    asked_.summaries = summaries.host;
+    asked_.candidates = candidates.host;
+    asked_.likely = likely.host;
     kernels::VocabArgs args = place_wishes(rows);
     args.logits = logits.as<float>();
     args.stride = logits.row_stride;
     args.first_slice = shard_.first();
     args.summaries = summaries.here;
     args.candidates = candidates.here;
-    args.max_candidates = static_cast<int>(all.most);
+    args.max_candidates = static_cast<int>(asked_.most);
     args.top = likely.here;
-    args.max_top = static_cast<int>(all.most_likely);
+    args.max_top = static_cast<int>(asked_.most_likely);
     ops_.vocab(args);
-    answered_.queue_download();
-    sums_.wait();
+    answers_.queue_download();
+}
 
+std::vector<Pick> Sampler::finish() {
+    sums_.wait();  // where nothing is asked, too, or the next step would pay for this one
+    std::vector<Pick> picks;
+    if (asked_.rows.empty()) return picks;
+    const Gathered all = gather();
+    for (std::size_t row = 0; row < asked_.rows.size(); ++row) picks.push_back(pick_row(all, row));
+    return picks;
+}
+
+Sampler::Gathered Sampler::gather() {
+    Gathered all;
+    all.rows = asked_.rows.size();
+    all.local_slices = first_id_.size() - 1;
+    all.most = asked_.most;
+    all.most_likely = asked_.most_likely;
     const auto ranks = static_cast<std::size_t>(ranks_.size());
-    all.summaries.resize(summaries.host.size() * ranks);
-    all.candidates.resize(candidates.host.size() * ranks);
-    ranks_.all_gather(std::as_bytes(summaries.host), bytes_of(all.summaries));
-    ranks_.all_gather(std::as_bytes(candidates.host), bytes_of(all.candidates));
-    if (likely.host.empty()) return all;
-    all.likely.resize(likely.host.size() * ranks);
-    ranks_.all_gather(std::as_bytes(likely.host), bytes_of(all.likely));
+    all.summaries.resize(asked_.summaries.size() * ranks);
+    all.candidates.resize(asked_.candidates.size() * ranks);
+    ranks_.all_gather(std::as_bytes(asked_.summaries), bytes_of(all.summaries));
+    ranks_.all_gather(std::as_bytes(asked_.candidates), bytes_of(all.candidates));
+    if (asked_.likely.empty()) return all;
+    all.likely.resize(asked_.likely.size() * ranks);
+    ranks_.all_gather(std::as_bytes(asked_.likely), bytes_of(all.likely));
     return all;
 }
 
@@ -170,9 +175,9 @@ kernels::VocabArgs Sampler::place_wishes(std::span<const SampleRow> rows) {
     std::size_t room =
         Exchange::room_for<VocabRow>(rows.size()) + Exchange::room_for<std::int32_t>(first_id_.size());
     for (const SampleRow& row : rows) room += Exchange::room_for<Token>(row.seen.size());
-    asked_.begin(room);
-    const auto asked = asked_.place<VocabRow>(rows.size());
-    const auto* first_id = asked_.lend(std::span<const std::int32_t>(first_id_));
+    wishes_.begin(room);
+    const auto asked = wishes_.place<VocabRow>(rows.size());
+    const auto* first_id = wishes_.lend(std::span<const std::int32_t>(first_id_));
     for (std::size_t i = 0; i < rows.size(); ++i) {
         const SampleRow& row = rows[i];
         const Choice& choice = row.choice;
@@ -180,13 +185,13 @@ kernels::VocabArgs Sampler::place_wishes(std::span<const SampleRow> rows) {
         asked.host[i] = {static_cast<std::int32_t>(i),
                          temperature,
                          choice.repetition_penalty,
-                         {asked_.lend(std::span<const Token>(row.seen)), row.seen.size()},
+                         {wishes_.lend(std::span<const Token>(row.seen)), row.seen.size()},
                          candidates_for(choice),
                          choice.draw_key,
                          row.logprobs,
                          row.target};
     }
-    asked_.upload();
+    wishes_.upload();
     kernels::VocabArgs args;
     args.rows = {asked.here, rows.size()};
     args.first_id = {first_id, first_id_.size()};
@@ -226,7 +231,8 @@ Sampler::Totals Sampler::totals_of(const Gathered& all, std::size_t row, const C
     return totals;
 }
 
-Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits) {
+Pick Sampler::pick_row(const Gathered& all, std::size_t row) {
+    const SampleRow& wishes = asked_.rows[row];
     const Totals totals = totals_of(all, row, wishes.choice);
     Pick pick;
     pick.valid = totals.valid;
@@ -238,7 +244,7 @@ Pick Sampler::pick_row(const Gathered& all, std::size_t row, const SampleRow& wi
         pick.token = wishes.target;
         pick.logprob = totals.logprob(raw);
     } else {
-        const VocabCandidate chosen = choose(all, row, wishes, totals, logits);
+        const VocabCandidate chosen = choose(all, row, totals);
         pick.token = chosen.id;
         pick.logprob = totals.logprob(chosen.raw);
     }
@@ -265,9 +271,8 @@ std::vector<TokenLogprob> Sampler::most_likely(const Gathered& all, std::size_t 
     return top;
 }
 
-VocabCandidate Sampler::choose(const Gathered& all, std::size_t row, const SampleRow& wishes,
-                               const Totals& totals, ConstView logits) {
-    const Choice& choice = wishes.choice;
+VocabCandidate Sampler::choose(const Gathered& all, std::size_t row, const Totals& totals) {
+    const Choice& choice = asked_.rows[row].choice;
     const std::size_t slices = totals.passed.size();
     if (choice.temperature > 0 && !filters(choice)) {
         const double target = kernels::uniform(choice.draw_key, kSliceStream) * totals.mass;
@@ -304,14 +309,16 @@ VocabCandidate Sampler::choose(const Gathered& all, std::size_t row, const Sampl
     }
     int index = pick_filtered(merged, totals.mass, complete, choice);
     if (index < 0) {
-        merged = whole_row(logits, row, wishes);
+        merged = whole_row(row);
         index = pick_from_all(merged, totals.mass, choice);
     }
     return merged[static_cast<std::size_t>(index)];
 }
 
 // A flat distribution: the filters reach further than the candidates. All ranks come here together.
-std::vector<VocabCandidate> Sampler::whole_row(ConstView logits, std::size_t row, const SampleRow& wishes) {
+std::vector<VocabCandidate> Sampler::whole_row(std::size_t row) {
+    const SampleRow& wishes = asked_.rows[row];
+    const ConstView& logits = asked_.logits;
     std::int64_t widest = 0;
     for (int rank = 0; rank < shard_.ranks; ++rank) {
         widest = std::max(widest, Shard{rank, shard_.ranks, shard_.slices}.range(vocabulary_).size());

@@ -52,24 +52,33 @@ public:
     Sampler(const Ops& ops, DeviceSums& sums, Communicator& ranks, const Shard& shard, int vocabulary,
             std::vector<std::int32_t> first_id);
 
-    // logits [rows, local vocabulary], in the operations' memory. Every rank calls it with its own columns
-    // and gets the same picks, which depend on nothing but a row's logits and its own wishes. What was queued
-    // is done when it returns, also where nothing is to be picked.
-    std::vector<Pick> pick(ConstView logits, std::span<const SampleRow> rows);
+    // Queues what there is to know of logits [rows, local vocabulary], in the operations' memory. They and
+    // `rows` must stay until finish().
+    void begin(ConstView logits, std::span<const SampleRow> rows);
+    // Every rank calls it, with its own columns, and gets the same picks, which depend on nothing but a row's
+    // logits and its own wishes. What was queued is done when it returns, also where nothing is to be picked.
+    std::vector<Pick> finish();
 
 private:
     struct Gathered;
     struct Totals;
+    // What is under way: of each row and local slice a summary, so many candidates and so many most likely
+    // tokens.
+    struct Asked {
+        ConstView logits;
+        std::span<const SampleRow> rows;
+        std::size_t most = 1, most_likely = 0;
+        std::span<const kernels::VocabSummary> summaries = {};
+        std::span<const kernels::VocabCandidate> candidates = {}, likely = {};
+    };
 
-    Gathered gather(ConstView logits, std::span<const SampleRow> rows);
+    Gathered gather();
     Totals totals_of(const Gathered& all, std::size_t row, const Choice& choice) const;
     std::vector<TokenLogprob> most_likely(const Gathered& all, std::size_t row, int count,
                                           const Totals& totals) const;
-    Pick pick_row(const Gathered& all, std::size_t row, const SampleRow& wishes, ConstView logits);
-    kernels::VocabCandidate choose(const Gathered& all, std::size_t row, const SampleRow& wishes,
-                                   const Totals& totals, ConstView logits);
-    std::vector<kernels::VocabCandidate> whole_row(ConstView logits, std::size_t row,
-                                                   const SampleRow& wishes);
+    Pick pick_row(const Gathered& all, std::size_t row);
+    kernels::VocabCandidate choose(const Gathered& all, std::size_t row, const Totals& totals);
+    std::vector<kernels::VocabCandidate> whole_row(std::size_t row);
 
     // Rows, and the slices, where the operation finds them; the rest of its arguments is left out.
     kernels::VocabArgs place_wishes(std::span<const SampleRow> rows);
@@ -80,7 +89,8 @@ private:
     Shard shard_;
     int vocabulary_;
     std::vector<std::int32_t> first_id_;
-    Exchange asked_, answered_;  // by the operation
+    Exchange wishes_, answers_;  // of the operation
+    Asked asked_;
 };
 
 }  // namespace sluice

@@ -57,7 +57,8 @@ public:
     // nobody whose next pages a running prompt is about to compute. A sequence that needs a page when none is
     // left takes it from the last that started, which is computed again later.
     Work next();
-    // The step that next() planned was run: its rows are in the cache.
+    // The step that next() planned was run: its rows are in the cache. Since then sequences may have been
+    // admitted, but none finished.
     void ran();
     // The next token of a sequence that is continued, and was sampled.
     void append(Ticket ticket, Token token);

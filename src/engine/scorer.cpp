@@ -95,10 +95,14 @@ void Scorer::take(Ticket ticket, std::int64_t position, Pick pick) {
         score.logprobs.push_back(pick.logprob);
         if (active.request.sampling.logprobs > 0) active.top.push_back(to_json(parts().tokenizer, pick.top));
         if (token + 1 < score.tokens.size()) return;
-        finish(active);
+        finished_.push_back(std::move(found->second));
     }
     parts().scheduler.finish(ticket);
     active_.erase(found);
+}
+
+void Scorer::give_finished() {
+    for (const auto& active : std::exchange(finished_, {})) finish(*active);
 }
 
 void Scorer::finish(Active& active) {

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <variant>
+#include <vector>
 
 namespace sluice {
 
@@ -22,6 +23,7 @@ public:
 private:
     struct Active;
 
+    void give_finished() override;
     void admit(Request request) override;
     void answer(const FailedRequest& failed) override;
     SampleRow wishes_of(Ticket ticket, std::int64_t position) const override;
@@ -34,6 +36,7 @@ private:
     int longest_;
     Sink sink_;
     std::map<Ticket, std::unique_ptr<Active>> active_;
+    std::vector<std::unique_ptr<Active>> finished_;  // whose scores are to be given
 };
 
 }  // namespace sluice

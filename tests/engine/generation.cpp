@@ -3,6 +3,8 @@
 #include "text/request_json.hpp"
 #include "text/tokenizer.hpp"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <bit>
 #include <limits>
@@ -145,7 +147,14 @@ RunResult run_loop(const RunSettings& settings, int logit_rows, const std::vecto
                         decoder.vocabulary_slices());
         Engine engine(model.decoder(), model.cache(), sampler, ranks);
         if (ranks.rank() == 0) {
-            lead(model, engine, settings, requests, result);
+            if (settings.on_step) engine.watch([&](const Step&) { settings.on_step(); });
+            try {
+                lead(model, engine, settings, requests, result);
+            } catch (...) {
+                EXPECT_FALSE(engine.broken()) << "the other ranks wait for the rest of a step";
+                engine.stop();
+                throw;
+            }
             engine.stop();
         } else {
             engine.follow();

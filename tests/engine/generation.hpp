@@ -30,7 +30,8 @@ struct RunSettings {
     std::vector<PartialAnswer> earlier = {};  // of a run that was stopped, by fingerprint
     int quiet = 0;                            // so many looks at the input find nothing
     std::function<bool(std::int64_t ordinal)> has_room = {};
-    std::function<void(const Answer&)> on_answer = {};
+    std::function<void()> on_step = {};                 // when one begins
+    std::function<void(const Answer&)> on_answer = {};  // what it throws ends the run
     // What the scheduler is limited to after each step: sequences and rows.
     std::function<std::pair<int, int>(const StepCost&)> limits = {};
 };

@@ -1,11 +1,14 @@
 // What a Generator makes of requests besides their tokens: which are computed, and where a run goes on that
 // was stopped.
+#include "core/error.hpp"
 #include "engine/generation.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <set>
+#include <string>
+#include <utility>
 
 namespace sluice::test {
 namespace {
@@ -223,6 +226,34 @@ TEST(Generator, KeepsLogprobsForThoseWhoAsk) {
     EXPECT_TRUE(result.answers.at("a").logprobs.empty());
     EXPECT_EQ(result.answers.at("b").logprobs.size(), 4U);
     EXPECT_EQ(result.answers.at("a").tokens, result.answers.at("b").tokens);
+}
+
+// A device works on the next step while an answer is written; but nothing is left for after the last one.
+TEST(Generator, AnswersAreGivenWhileTheNextStepRuns) {
+    std::string events;
+    RunSettings settings;
+    settings.on_step = [&] { events += "b"; };
+    settings.limits = [&](const StepCost&) {
+        events += "e";
+        return std::pair(16, 128);
+    };
+    settings.on_answer = [&](const Answer&) { events += "a"; };
+    run_requests(settings,
+                 {text_request("short", "One", drawn(2, 1)), text_request("long", "Two", drawn(4, 2))});
+    EXPECT_EQ(events, "bebebaebea");
+}
+
+// The step that runs while an answer cannot be written is finished first, or the other rank would wait for
+// ever.
+TEST(Generator, AnErrorBesideAStepLeavesTheRanksTogether) {
+    RunSettings settings;
+    settings.ranks = 2;
+    settings.on_answer = [](const Answer& answer) {
+        require(answer.completion.id != "short", ExitCode::Usage, "the disk is full");
+    };
+    EXPECT_THROW(run_requests(settings, {text_request("short", "One", drawn(2, 1)),
+                                         text_request("long", "Two", drawn(9, 2))}),
+                 Error);
 }
 
 // Each is refused, but only after it was looked at: what runs is not held up by all of them at once.

@@ -52,8 +52,8 @@ std::vector<Pick> picks_on(int ranks, const Rows& rows, const std::vector<Sample
         const auto sums = make_rank_sums(ops, comm);
         Sampler sampler(ops, *sums, comm, shard, rows.vocabulary, borders);
         const auto count = static_cast<std::int64_t>(rows.logits.size());
-        all[static_cast<std::size_t>(comm.rank())] =
-            sampler.pick(dense_view(columns.data(), DType::F32, {count, mine.size()}), wishes);
+        sampler.begin(dense_view(columns.data(), DType::F32, {count, mine.size()}), wishes);
+        all[static_cast<std::size_t>(comm.rank())] = sampler.finish();
     });
     for (const auto& picks : all) {
         for (std::size_t i = 0; i < picks.size(); ++i) EXPECT_EQ(picks[i].token, all[0][i].token);
