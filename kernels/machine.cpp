@@ -24,6 +24,7 @@ Machine ask() {
     machine.slow_bf16_dot = machine.avx512_bf16 && __builtin_cpu_is("intel");
 #endif
 #ifdef SLUICE_WITH_CUDA
+    cuda::check_overlap_wish();
     machine.cuda = &cuda::available;
     machine.wgmma = &cuda::has_wgmma;
 #endif

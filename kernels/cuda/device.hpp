@@ -22,6 +22,8 @@ bool has_wgmma();
 // Whether launches of a stream overlap (overlap.cuh): where the kernels were compiled for that, unless
 // SLUICE_OVERLAP is off.
 bool launches_overlap();
+// ExitCode::Usage for a value that it cannot have.
+void check_overlap_wish();
 
 // Waits for everything in the execution's stream.
 void synchronize(const Execution& execution);

@@ -1,10 +1,11 @@
-// Launches of a stream that overlap (programmatic dependent launch, CUDA Programming Guide 4.5): a kernel's
+// Launches of a stream that overlap (programmatic dependent launch, CUDA Programming Guide): a kernel's
 // blocks may begin when all those of the launch before have begun, and wait within for that launch to end. So
-// the next kernel stands ready when one ends; what lies between two launches is most of what short ones cost.
+// the next kernel stands ready when one ends.
 //
-// Every thread of every kernel waits before it touches what any launch may have written, and before it
-// returns: then who waits for the launch before has waited for all of them. Most kernels begin with
-// join_stream(). What may be read sooner is what no launch of a stream writes: parameters and packed weights.
+// Every thread of every kernel waits before it touches what any launch may have written, and whether it
+// touches anything or not: a launch that nobody waits in may end before those before it, and who waits for a
+// launch relies on it to have waited. Most kernels begin with join_stream(). What may be read sooner is what
+// no launch of a stream writes: parameters and packed weights.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -18,7 +19,7 @@ inline constexpr bool kMayOverlap = false;
 inline constexpr bool kMayOverlap = true;
 #endif
 
-// The next launch may begin, when all threads of this one have said so or returned.
+// The next launch may begin, when every block of this one has said so or ended.
 __device__ __forceinline__ void let_next_begin() {
 #ifdef __CUDACC__
     if constexpr (kMayOverlap) asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
@@ -31,6 +32,14 @@ __device__ __forceinline__ void await_launches_before() {
     if constexpr (kMayOverlap) asm volatile("griddepcontrol.wait;" ::: "memory");
 #else
     emulation::await_launches_before();
+#endif
+}
+
+// Before something is touched that a launch may have written: the emulation then looks whether that was
+// waited for.
+__device__ __forceinline__ void expect_awaited() {
+#ifndef __CUDACC__
+    emulation::expect_awaited();
 #endif
 }
 

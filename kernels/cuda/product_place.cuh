@@ -21,6 +21,7 @@ struct RowTile {
 // lane through some of the weights.
 template <int kRows>
 __device__ __forceinline__ RowTile grouped_tile(const Batch& batch, int slot) {
+    expect_awaited();
     const int lane = lane_of_thread(), each = (batch.weights + kWarp - 1) / kWarp;
     const auto tiles_of = [&](int w) {
         return (batch.offsets[w + 1] - batch.offsets[w] + kRows - 1) / kRows;
@@ -92,7 +93,8 @@ struct BlockWork {
 };
 
 // Of a grid of tiles of rows, tiles of outputs, and weights times pieces. `Large`: parts may go together.
-// Where a launch before says which rows are whose, that is waited for.
+// Where a launch before says which rows are whose, it waits for that; else load_first_stages() waits for the
+// rows.
 template <int kRows, bool Large>
 __device__ __forceinline__ BlockWork work_of_block(const Batch& batch) {
     let_next_begin();

@@ -64,11 +64,11 @@ public:
 
     // Begins to load a stage, which counts from the segment's first.
     __device__ __forceinline__ void load(int stage, std::byte* to) const {
-        load_weights(stage, to);
+        load_packed(stage, to);
         load_rows(stage, to);
     }
-    // What of it is the weight's.
-    __device__ __forceinline__ void load_weights(int stage, std::byte* to) const {
+    // What of it is the packed weight's.
+    __device__ __forceinline__ void load_packed(int stage, std::byte* to) const {
         const int thread = static_cast<int>(threadIdx.x);
         const std::int64_t all = segment_.first_stage + stage;
         const std::byte* weights = values_ + all * kStageBytes;
@@ -88,8 +88,9 @@ public:
                 copy_async(to + Layout::kScales + i * 16, scales + i * 16);
         }
     }
-    // What of it is of the rows.
+    // And the rows'.
     __device__ __forceinline__ void load_rows(int stage, std::byte* to) const {
+        expect_awaited();
         const std::byte* x =
             x_ + std::int64_t{segment_.first_stage + stage} * x_stage_bytes(format, T::kCodedRows);
         constexpr int kChunks = 8 * Layout::kPanels + (kCoded ? 1 : 0);  // the last one is the scale
@@ -121,12 +122,12 @@ __device__ __forceinline__ void load_first_stages(const Loader& loader, int begi
     constexpr bool kWeightsFirst = !T::kCodedRows || T::kRows <= kMostRowsOfSmallTiles;
     if constexpr (kWeightsFirst) {
         for (int stage = begin; stage < min(begin + ahead, end); ++stage)
-            loader.load_weights(stage, slot(stage));
+            loader.load_packed(stage, slot(stage));
     }
     await_launches_before();
     for (int stage = begin; stage < begin + ahead; ++stage) {
         if (stage < end) {
-            if constexpr (!kWeightsFirst) loader.load_weights(stage, slot(stage));
+            if constexpr (!kWeightsFirst) loader.load_packed(stage, slot(stage));
             loader.load_rows(stage, slot(stage));
         }
         commit_copies();

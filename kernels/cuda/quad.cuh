@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/convert.cuh"
+#include "kernels/cuda/overlap.cuh"
 
 #include <cuda_runtime.h>
 
@@ -21,7 +22,8 @@ bool in_quads(const T* rows, std::int64_t stride, std::int64_t width) {
 }
 
 template <class T>
-__device__ __forceinline__ void expect_aligned([[maybe_unused]] const T* p) {
+__device__ __forceinline__ void expect_ready([[maybe_unused]] const T* p) {
+    expect_awaited();
 #ifndef __CUDACC__
     emulation::expect_aligned(p, 4 * sizeof(T));
 #endif
@@ -31,7 +33,7 @@ __device__ __forceinline__ void expect_aligned([[maybe_unused]] const T* p) {
 template <bool Whole>
 __device__ __forceinline__ Quad load_quad(const float* row, std::int64_t i, std::int64_t width) {
     if constexpr (Whole) {
-        expect_aligned(row + i);
+        expect_ready(row + i);
         const float4 quad = *reinterpret_cast<const float4*>(row + i);
         return {{quad.x, quad.y, quad.z, quad.w}};
     } else {
@@ -45,7 +47,7 @@ __device__ __forceinline__ Quad load_quad(const float* row, std::int64_t i, std:
 template <bool Whole>
 __device__ __forceinline__ Quad load_quad(const bf16* row, std::int64_t i, std::int64_t width) {
     if constexpr (Whole) {
-        expect_aligned(row + i);
+        expect_ready(row + i);
         const uint2 pairs = *reinterpret_cast<const uint2*>(row + i);
         return {{low_bf16(pairs.x), high_bf16(pairs.x), low_bf16(pairs.y), high_bf16(pairs.y)}};
     } else {
@@ -59,7 +61,7 @@ __device__ __forceinline__ Quad load_quad(const bf16* row, std::int64_t i, std::
 template <bool Whole>
 __device__ __forceinline__ void store_quad(float* row, std::int64_t i, std::int64_t width, const Quad& quad) {
     if constexpr (Whole) {
-        expect_aligned(row + i);
+        expect_ready(row + i);
         *reinterpret_cast<float4*>(row + i) = make_float4(quad.v[0], quad.v[1], quad.v[2], quad.v[3]);
     } else {
 #pragma unroll
@@ -73,7 +75,7 @@ template <bool Whole>
 __device__ __forceinline__ void store_quad(bf16* row, std::int64_t i, std::int64_t width, const Quad& quad) {
     const std::uint32_t first = pack_bf16(quad.v[0], quad.v[1]), second = pack_bf16(quad.v[2], quad.v[3]);
     if constexpr (Whole) {
-        expect_aligned(row + i);
+        expect_ready(row + i);
         *reinterpret_cast<uint2*>(row + i) = make_uint2(first, second);
     } else {
         const bf16 each[] = {static_cast<bf16>(first), static_cast<bf16>(first >> 16),
@@ -90,7 +92,7 @@ __device__ __forceinline__ void store_quad(fp8* row, std::int64_t i, std::int64_
     const std::uint32_t codes =
         pack_e4m3(quad.v[0], quad.v[1]) | static_cast<std::uint32_t>(pack_e4m3(quad.v[2], quad.v[3])) << 16;
     if constexpr (Whole) {
-        expect_aligned(row + i);
+        expect_ready(row + i);
         *reinterpret_cast<std::uint32_t*>(row + i) = codes;
     } else {
 #pragma unroll

@@ -63,15 +63,19 @@ public:
         begin();
         device_->wait();
         summing_.reset();
+        counted_ = false;
     }
+
+    void leave() override { summing_.reset(); }
 
 private:
     std::size_t room() const { return std::max(kLinkedPiece, (size_ + 1) * kSmallSum); }
 
     // What a rank queues between two waits, other work included, is one collective to the heartbeat.
     void begin() {
-        if (!summing_)
-            summing_.emplace("device sums", kDeviceGroup, ++waits_, 0, InCollective::Kind::Overlapped);
+        if (summing_) return;
+        if (!std::exchange(counted_, true)) ++waits_;
+        summing_.emplace("device sums", kDeviceGroup, waits_, 0, InCollective::Kind::Overlapped);
     }
 
     void sum_piece(float* inout, std::size_t count) {
@@ -101,6 +105,7 @@ private:
     std::size_t size_;
     float* parts_ = nullptr;
     std::uint64_t waits_ = 0;
+    bool counted_ = false;  // the wait that comes next
     std::optional<InCollective> summing_;
 };
 

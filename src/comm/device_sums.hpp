@@ -57,6 +57,9 @@ public:
     virtual void all_reduce_sum(float* inout, std::size_t count) = 0;
     // What was recorded is about to be replayed, with sums in it.
     virtual void expect_replay() {}
+    // The host does something else until wait(), and other ranks may wait for that: to the heartbeat, this
+    // one does not wait for them.
+    virtual void leave() {}
     // Returns when all that was queued is done. From the first sum on until then, this rank may have to wait
     // for another one, here or where it queues or replays more: to the heartbeat that is one collective. So
     // wait here, not in the device's stream, for what comes after a sum.

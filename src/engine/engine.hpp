@@ -18,7 +18,9 @@ namespace sluice {
 // What every rank tells all others after each step.
 struct StepReport {
     std::int32_t stop_signal = 0;  // that asked this rank to stop; 0: none
-    float computing = 0;           // seconds since the first step
+    // Seconds since the first step; of rank 0 with what else the host did, where that took longer than a step
+    // it was done beside.
+    float computing = 0;
     float communicating = 0;
 };
 

@@ -48,6 +48,7 @@ struct Generator::Active {
     StopMatcher stop;
     std::size_t shown = 0;  // bytes of the text
     std::vector<Token> tokens;
+    std::size_t read = 0;                    // tokens that are in the text
     std::vector<PositionLogprobs> logprobs;  // of each token, where they are kept
     std::vector<Token> seen;                 // distinct, ascending; kept with a repetition penalty only
 };
@@ -148,11 +149,7 @@ bool Generator::ends_completion(const Sampling& sampling, Token token) const {
 void Generator::take(Ticket ticket, std::int64_t, Pick pick) {
     Active& active = *active_.at(ticket);
     if (!pick.valid) {
-        const auto done = std::move(active_.extract(ticket).mapped());
-        parts().scheduler.finish(ticket);
-        RequestError error{"nan_logits",
-                           fmt::format("the model's logits at token {} are not finite", done->tokens.size())};
-        settle(*done, error_answer(error_record(done->request, std::move(error)), done->key.fingerprint));
+        finish(ticket, FinishReason::Error);
     } else if (ends_completion(active.sampling, pick.token)) {
         finish(ticket, FinishReason::Stop);
     } else if (const Token token = pick.token; const auto reason = add(active, std::move(pick))) {
@@ -172,10 +169,19 @@ std::optional<FinishReason> Generator::add(Active& active, Pick pick) const {
         const auto place = std::ranges::lower_bound(active.seen, pick.token);
         if (place == active.seen.end() || *place != pick.token) active.seen.insert(place, pick.token);
     }
-    if (active.stop.push(active.text.push(pick.token))) return FinishReason::Stop;
+    const bool text_matters = options_.on_text || !active.sampling.stop.empty();
+    if (text_matters && read_text(active)) return FinishReason::Stop;
     if (active.tokens.size() >= static_cast<std::size_t>(active.sampling.max_new_tokens))
         return FinishReason::Length;
     return std::nullopt;
+}
+
+// The text of all tokens so far; whether a stop string is in it. The next step waits for this only where
+// someone looks at a text that is not whole.
+bool Generator::read_text(Active& active) const {
+    for (; active.read < active.tokens.size(); ++active.read)
+        active.stop.push(active.text.push(active.tokens[active.read]));
+    return active.stop.stopped();
 }
 
 void Generator::show(Active& active, std::size_t end) const {
@@ -186,6 +192,7 @@ void Generator::show(Active& active, std::size_t end) const {
 }
 
 Answer Generator::completed(Active& active, FinishReason reason) const {
+    read_text(active);
     active.stop.push(active.text.finish());
     if (options_.on_text) show(active, active.stop.text().size());
     Answer done;
@@ -208,9 +215,15 @@ void Generator::finish(Ticket ticket, FinishReason reason) {
     parts().scheduler.finish(ticket);
 }
 
+Answer Generator::not_finite(const Active& active) {
+    RequestError error{"nan_logits",
+                       fmt::format("the model's logits at token {} are not finite", active.tokens.size())};
+    return error_answer(error_record(active.request, std::move(error)), active.key.fingerprint);
+}
+
 void Generator::give_finished() {
-    for (const Finished& each : std::exchange(finished_, {}))
-        settle(*each.active, completed(*each.active, each.reason));
+    for (const auto& [active, reason] : std::exchange(finished_, {}))
+        settle(*active, reason == FinishReason::Error ? not_finite(*active) : completed(*active, reason));
 }
 
 void Generator::finish_early() {

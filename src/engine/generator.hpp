@@ -61,8 +61,10 @@ private:
     std::optional<FinishReason> replay(Active& active) const;
     bool ends_completion(const Sampling& sampling, Token token) const;
     bool may_begin_with(const Active& active, const PartialAnswer& earlier) const;
+    bool read_text(Active& active) const;
     void show(Active& active, std::size_t end) const;
     Answer completed(Active& active, FinishReason reason) const;
+    static Answer not_finite(const Active& active);
     void finish(Ticket ticket, FinishReason reason);
     void settle(const Active& active, const Answer& answer);
     void give_to_equals(const Active& active, const Answer& answer);

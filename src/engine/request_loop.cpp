@@ -138,7 +138,6 @@ void RequestLoop::step(const std::function<bool()>& stop) {
     tally_.prefill_rows += work.prefill_rows;
     tally_.decode_rows += work.decode_rows;
     for (std::size_t i = 0; i < picks.size(); ++i) take(work.sampled[i], position_of(i), std::move(picks[i]));
-    if (scheduler.empty()) give_finished();  // there is no next step
     tally_.running = scheduler.running();
     tally_.waiting = scheduler.waiting();
     tally_.pages_held = scheduler.pages_held();

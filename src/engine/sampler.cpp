@@ -117,7 +117,12 @@ Sampler::Sampler(const Ops& ops, DeviceSums& sums, Communicator& ranks, const Sh
 
 void Sampler::begin(ConstView logits, std::span<const SampleRow> rows) {
     asked_ = {logits, rows};
-    if (rows.empty()) return;
+    if (!rows.empty()) ask();
+    sums_.leave();
+}
+
+void Sampler::ask() {
+    const std::span<const SampleRow> rows = asked_.rows;
     for (const SampleRow& row : rows) {
         asked_.most = std::max(asked_.most, static_cast<std::size_t>(candidates_for(row.choice)));
         asked_.most_likely = std::max(asked_.most_likely, static_cast<std::size_t>(row.logprobs));
@@ -132,9 +137,9 @@ void Sampler::begin(ConstView logits, std::span<const SampleRow> rows) {
     asked_.summaries = summaries.host;
     asked_.candidates = candidates.host;
     asked_.likely = likely.host;
-    kernels::VocabArgs args = place_wishes(rows);
-    args.logits = logits.as<float>();
-    args.stride = logits.row_stride;
+    kernels::VocabArgs args = place_wishes();
+    args.logits = asked_.logits.as<float>();
+    args.stride = asked_.logits.row_stride;
     args.first_slice = shard_.first();
     args.summaries = summaries.here;
     args.candidates = candidates.here;
@@ -171,7 +176,8 @@ Sampler::Gathered Sampler::gather() {
     return all;
 }
 
-kernels::VocabArgs Sampler::place_wishes(std::span<const SampleRow> rows) {
+kernels::VocabArgs Sampler::place_wishes() {
+    const std::span<const SampleRow> rows = asked_.rows;
     std::size_t room =
         Exchange::room_for<VocabRow>(rows.size()) + Exchange::room_for<std::int32_t>(first_id_.size());
     for (const SampleRow& row : rows) room += Exchange::room_for<Token>(row.seen.size());

@@ -72,6 +72,7 @@ private:
         std::span<const kernels::VocabCandidate> candidates = {}, likely = {};
     };
 
+    void ask();
     Gathered gather();
     Totals totals_of(const Gathered& all, std::size_t row, const Choice& choice) const;
     std::vector<TokenLogprob> most_likely(const Gathered& all, std::size_t row, int count,
@@ -81,7 +82,7 @@ private:
     std::vector<kernels::VocabCandidate> whole_row(std::size_t row);
 
     // Rows, and the slices, where the operation finds them; the rest of its arguments is left out.
-    kernels::VocabArgs place_wishes(std::span<const SampleRow> rows);
+    kernels::VocabArgs place_wishes();
 
     const Ops& ops_;
     DeviceSums& sums_;

@@ -42,8 +42,8 @@ public:
     // the operations' memory, when what was queued is done (DeviceSums::wait); valid until the next step.
     // Steps that only decode are recorded where operations and sums can be, unless they are observed.
     View run(const Step& step, KvCache& cache, StepObserver* observer = nullptr);
-    // Whether run() returns before the step is done.
-    bool is_queued() const { return ops_.are_queued(); }
+    // Whether run() returns long before the step is done.
+    bool is_queued() const { return ops_.are_queued() && sums_.can_be_recorded(); }
     // For good: what was recorded, which must go before the sums.
     void forget_recordings() { recurring_.forget(); }
 

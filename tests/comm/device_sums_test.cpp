@@ -234,10 +234,12 @@ TEST(DeviceSums, AreOneCollectiveFromTheFirstSumToTheWait) {
             EXPECT_STREQ(rank_state().collective, "device sums");
             EXPECT_EQ(rank_state().number, number);
         }
+        sums->leave();
+        EXPECT_EQ(rank_state().collective, nullptr) << "the host does something else";
         sums->wait();
         ASSERT_NE(seen.collective, nullptr);
         EXPECT_STREQ(seen.collective, "device sums");
-        EXPECT_EQ(seen.number, number);
+        EXPECT_EQ(seen.number, number) << "the same, whether it was left or not";
         EXPECT_EQ(rank_state().collective, nullptr);
         EXPECT_EQ(values, std::vector<float>(3, 2));
     }

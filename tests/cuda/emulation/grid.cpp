@@ -112,6 +112,10 @@ public:
         Fiber::suspend();
     }
     void meet(const char* name, unsigned mask, void* data, void (*exchange)(const Lanes&));
+    void expect_awaited(const char* doing) {
+        if (overlaps_ && !current().awaited_launches)
+            fail_thread(fmt::format("{} without having waited for the launches before", doing));
+    }
     Thread& current() { return threads_[current_]; }
     unsigned number() const { return current_; }
     // Whether a thread of the block came to a barrier before it had shown its copies.
@@ -190,8 +194,7 @@ void Grid::run_thread() {
     Grid& grid = the_grid();
     try {
         (*grid.thread_)();
-        if (grid.overlaps_ && !grid.current().awaited_launches)
-            fail_thread("it returns, and has not waited for the launches before");
+        grid.expect_awaited("returns");
     } catch (const std::runtime_error& error) {
         grid.error_ = error.what();
     }
@@ -348,6 +351,7 @@ void show_copies() { the_grid().current().hides_copies = false; }
 bool copies_are_shown() { return !the_grid().current().hides_copies && !the_grid().hid_copies(); }
 
 void await_launches_before() { the_grid().current().awaited_launches = true; }
+void expect_awaited() { the_grid().expect_awaited("touches what launches write,"); }
 
 void expect_aligned(const void* p, std::size_t bytes) {
     if (reinterpret_cast<std::uintptr_t>(p) % bytes != 0)

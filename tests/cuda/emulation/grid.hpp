@@ -73,6 +73,7 @@ bool copies_are_shown();
 
 // Of a launch that may overlap with those before. They have ended: here they run one after the other.
 void await_launches_before();
+void expect_awaited();
 
 void expect_aligned(const void* p, std::size_t bytes);
 
